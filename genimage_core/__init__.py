@@ -1,0 +1,1 @@
+"""Detectors of generated images: data, frequency augmentation, training and evaluation, without Ray."""

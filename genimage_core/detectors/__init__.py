@@ -1,0 +1,1 @@
+"""Networks that give one logit per image, and their weights on disk."""

@@ -1,0 +1,40 @@
+"""What a checkpoint is, readable without torch."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What the weights are.
+
+    Attributes:
+        detector: Name of the detector.
+        image_size: Side of its input, in pixels.
+        generators: Every generator that these weights have been trained on, their base included.
+        format_alignment: How its images were aligned.
+        simulated: Whether those generators were the simulated ones of `mini`.
+    """
+
+    detector: str
+    image_size: int
+    generators: tuple[str, ...] = ()
+    format_alignment: str = "none"
+    simulated: bool = False
+
+
+def read_info(path: Path) -> CheckpointInfo:
+    """Read the description of a checkpoint without its weights.
+
+    Raises:
+        ValueError: If the file is missing, cut short or not a checkpoint of this project.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            fields = json.loads((file.metadata() or {})["info"])
+        return CheckpointInfo(**{**fields, "generators": tuple(fields["generators"])})
+    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not a detector checkpoint of this project: {error}") from error

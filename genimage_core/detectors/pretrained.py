@@ -1,0 +1,32 @@
+"""ImageNet weights: fetched once into the hub's own cache, refused with advice when that is impossible."""
+
+from urllib.request import Request, urlopen
+
+from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
+
+IMAGENET_WEIGHTS = {"swin_t": ("timm/swin_tiny_patch4_window7_224.ms_in1k", "model.safetensors")}
+TIMEOUT_S = 5.0
+
+
+def ensure_imagenet_weights(detector: str) -> str:
+    """Return the path of a detector's ImageNet weights, downloading them if no earlier run has.
+
+    Raises:
+        ValueError: If there are none for this detector, or they are neither cached nor to be had.
+    """
+    if detector not in IMAGENET_WEIGHTS:
+        known = ", ".join(IMAGENET_WEIGHTS)
+        raise ValueError(f"base imagenet exists for {known} only, got detector {detector}; choose another base")
+    repo, file = IMAGENET_WEIGHTS[detector]
+    cached = try_to_load_from_cache(repo, file)
+    if isinstance(cached, str):
+        return cached
+    try:
+        # One plain request first: the hub's client retries for half a minute before it gives up.
+        with urlopen(Request(hf_hub_url(repo, file), method="HEAD"), timeout=TIMEOUT_S):
+            return hf_hub_download(repo, file)
+    except OSError as error:  # every network error of both is one
+        raise ValueError(
+            f"base imagenet: cannot fetch {repo} ({error}). Go online once, or copy the hub's cache folder "
+            "from a machine that has it, or choose base scratch, generator:NAME or checkpoint:PATH"
+        ) from error

@@ -1,0 +1,120 @@
+"""PURE: what a run is told about data, detector and training, validated when it is constructed.
+
+Nothing here imports torch, so that a command can refuse bad input at once.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+ALIGNMENTS = ("none", "jpeg96")
+BASES = "scratch, imagenet, generator:NAME or checkpoint:PATH"
+MAX_FREEZE_DEPTH = 5
+
+
+def require(condition: bool, field: str, value: object, allowed: str) -> None:
+    """Raise `ValueError` naming the field, its value and what is allowed, unless `condition` holds."""
+    if not condition:
+        raise ValueError(f"{field} must be {allowed}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which images are read and how.
+
+    Attributes:
+        image_size: Side of the square crop that the detector sees, in pixels. Crops are taken from the
+            centre at native scale; a smaller image is continued by reflection, never enlarged.
+        train_per_class: Training images per generator and class.
+        val_per_class: Validation images per generator and class.
+        format_alignment: `none`, or `jpeg96`: fakes are re-encoded as JPEG quality 96, reals untouched
+            (Grommelt et al., "Fake or JPEG?", 2024), in training and evaluation alike.
+    """
+
+    image_size: int = 224
+    train_per_class: int = 2000
+    val_per_class: int = 500
+    format_alignment: str = "jpeg96"
+    root: str | None = None
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        for field in ("image_size", "train_per_class", "val_per_class"):
+            require(getattr(self, field) >= 1, field, getattr(self, field), "at least 1")
+        require(
+            self.format_alignment in ALIGNMENTS,
+            "format_alignment",
+            self.format_alignment,
+            f"one of {', '.join(ALIGNMENTS)}",
+        )
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How one detector is trained: AdamW, linear warm-up, cosine decay to zero.
+
+    Attributes:
+        epochs: Passes over the training set.
+        batch_size: Images per step.
+        learning_rate: Peak of the schedule.
+        weight_decay: Decoupled decay, applied to weights of two and more dimensions.
+        warmup: Share of all steps during which the rate rises linearly, 0 to 1.
+        flip: Mirror every image left to right with probability one half.
+    """
+
+    epochs: int = 3
+    batch_size: int = 64
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.05
+    warmup: float = 0.1
+    flip: bool = True
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
+        require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2")
+        require(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "above 0 and at most 1")
+        require(0 <= self.weight_decay <= 1, "weight_decay", self.weight_decay, "within [0, 1]")
+        require(0 <= self.warmup <= 1, "warmup", self.warmup, "within [0, 1]")
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """Which network, from which weights, and how much of it is trained.
+
+    Attributes:
+        name: A detector of `genimage_core.detectors`.
+        base: Weights to start from: scratch, imagenet, generator:NAME or checkpoint:PATH.
+        freeze_depth: 0 trains everything; 1 freezes the patch embedding, 2 to 5 stages 1 to 4 as well;
+            5 leaves only the head.
+    """
+
+    name: str = "swin_t"
+    base: str = "imagenet"
+    freeze_depth: int = 0
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        kind, _, rest = self.base.partition(":")
+        plain = self.base in ("scratch", "imagenet")
+        require(plain or (kind in ("generator", "checkpoint") and rest != ""), "base", self.base, BASES)
+        require(
+            0 <= self.freeze_depth <= MAX_FREEZE_DEPTH,
+            "freeze_depth",
+            self.freeze_depth,
+            f"within 0 to {MAX_FREEZE_DEPTH}",
+        )
+        if self.base == "scratch" and self.freeze_depth > 0:
+            raise ValueError(
+                f"freeze_depth must be 0 when base is scratch, got {self.freeze_depth}: "
+                "frozen random weights learn nothing; choose another base"
+            )
+
+
+def derive_seed(*numbers: int) -> int:
+    """Mix non-negative numbers into one seed, so that neighbours give unrelated streams."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

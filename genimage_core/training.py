@@ -1,0 +1,146 @@
+"""One epoch of one detector on one training set."""
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from genimage_core.augment import FrequencyPolicy, apply, sample
+from genimage_core.data.images import ImageSet
+from genimage_core.detectors.detector import Detector
+from genimage_core.settings import TrainingSettings, derive_seed
+
+
+@dataclass(frozen=True)
+class EpochStats:
+    """What one epoch of training gave.
+
+    Attributes:
+        loss: Mean binary cross-entropy per image, in nats.
+        seconds: Wall-clock seconds.
+        images: Images seen.
+    """
+
+    loss: float
+    seconds: float
+    images: int
+
+
+def build_optimizer(detector: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
+    """AdamW over what is not frozen; biases and norms (one dimension) are not decayed."""
+    trainable = [p for p in detector.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+
+
+def learning_rate_at(step: int, total_steps: int, settings: TrainingSettings) -> float:
+    """Learning rate of optimiser step `step` (from 0): linear warm-up, then half a cosine to zero."""
+    warmup = settings.warmup * total_steps
+    if step < warmup:
+        return settings.learning_rate * (step + 1) / (warmup + 1)
+    done = (step - warmup) / max(1.0, total_steps - warmup)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def to_batch(images: NDArray, device: torch.device) -> Tensor:
+    """Turn uint8 (B, H, W, 3) into float32 (B, 3, H, W) in [0, 1] on `device`."""
+    return torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """Bfloat16 where the device is fast at it, float32 on a CPU."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+
+
+def train_epoch(
+    detector: Detector,
+    optimizer: torch.optim.Optimizer,
+    data: ImageSet,
+    policy: FrequencyPolicy,
+    settings: TrainingSettings,
+    *,
+    epoch: int,
+    seed: int,
+) -> EpochStats:
+    """Train for one epoch; order, flips, augmentation and drop path follow from (`seed`, `epoch`) alone.
+
+    Args:
+        detector: On its device; changed in place.
+        optimizer: From `build_optimizer`; changed in place.
+        data: Training images, decoded.
+        policy: Frequency augmentation of the training images.
+        settings: Batch size, schedule.
+        epoch: Counts from 0; places the epoch in the schedule of `settings.epochs`.
+        seed: Seed of the fold.
+
+    Raises:
+        FloatingPointError: If a loss is not finite; the message names the step.
+    """
+    started = time.perf_counter()
+    device = next(detector.parameters()).device
+    generator = torch.Generator().manual_seed(derive_seed(seed, epoch))
+    order = torch.randperm(len(data.labels), generator=generator)
+    batches = order.split(settings.batch_size)
+    detector.train()
+    losses = []
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        for index, chosen in enumerate(batches):
+            rate = learning_rate_at(epoch * len(batches) + index, settings.epochs * len(batches), settings)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            images, labels = draw_batch(data, chosen, policy, settings, generator, device)
+            losses.append(_step(detector, optimizer, images, labels) * len(chosen))
+            _check_finite(losses, every=50, epoch=epoch)
+    _check_finite(losses, every=1, epoch=epoch)
+    mean = float(torch.stack(losses).sum() / len(order))
+    return EpochStats(mean, time.perf_counter() - started, len(order))
+
+
+def draw_batch(
+    data: ImageSet,
+    chosen: Tensor,
+    policy: FrequencyPolicy,
+    settings: TrainingSettings,
+    generator: torch.Generator,
+    device: torch.device,
+) -> tuple[Tensor, Tensor]:
+    """Gather, flip and augment the images at the indices `chosen`."""
+    labels = torch.from_numpy(data.labels[chosen.numpy()])
+    images = to_batch(data.images[chosen.numpy()], device)
+    if settings.flip:
+        mirrored = torch.rand(len(chosen), generator=generator) < 0.5
+        images = torch.where(mirrored.to(device).view(-1, 1, 1, 1), images.flip(3), images)
+    if not policy.is_identity:
+        params = sample(policy, len(chosen), generator, labels=labels)
+        images = apply(images, params)
+    return images, labels.to(device).float()
+
+
+def _step(detector: Detector, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> Tensor:
+    with autocast(images.device):
+        logits = detector(images)
+    loss = functional.binary_cross_entropy_with_logits(logits.float(), labels)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+def _check_finite(losses: list[Tensor], *, every: int, epoch: int) -> None:
+    # Reading a loss waits for the device, so it is done once in a while.
+    if len(losses) % every:
+        return
+    finite = torch.isfinite(torch.stack(losses[-every:] if every > 1 else losses))
+    if not bool(finite.all()):
+        step = len(losses) - len(finite) + int((~finite).nonzero()[0])
+        raise FloatingPointError(
+            f"the loss is not finite at step {step} of epoch {epoch + 1}; lower the learning rate"
+        )

@@ -1,0 +1,1 @@
+"""From the records of a run to tables, figures and a report."""

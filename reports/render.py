@@ -1,0 +1,223 @@
+"""Puts tables and figures on a page: one self-contained HTML file, Markdown and JSON."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports import figures, views
+from reports.matrices import Matrix
+from reports.records import read_run
+from reports.tables import Report, build
+from reports.wording import SIMULATED, capitalised, count, duration, metric_title, number, signed
+
+SCHEMA = 1
+# Columns up to which two matrices stay readable next to each other.
+SIDE_BY_SIDE = 5
+TEMPLATES = Environment(
+    loader=PackageLoader("reports", "templates"),
+    autoescape=lambda name: name is not None and name.endswith(".html.j2"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with the words that stand in for it and the same numbers as a table."""
+
+    title: str
+    svg: Markup
+    alt: str
+    caption: str
+    table: views.Table
+
+
+def write_report(run_dir: Path) -> Path:
+    """Build `report/index.html`, `report.md` and `report.json` of a run from its records alone.
+
+    Works at any time, also while the run goes on: the report then says how far it has come.
+
+    Args:
+        run_dir: The directory that the search wrote.
+
+    Returns:
+        The path of `index.html`.
+
+    Raises:
+        ValueError: If the directory holds no run or a record cannot be understood.
+    """
+    report = build(read_run(run_dir))
+    best_file = _shown(run_dir / "best.yaml")
+    folder = run_dir / "report"
+    folder.mkdir(exist_ok=True)
+    index = folder / "index.html"
+    for path, text in (
+        (index, html(report, best_file)),
+        (folder / "report.md", markdown(report, best_file)),
+        (folder / "report.json", data(report)),
+    ):
+        path.write_text(text, encoding="utf-8", newline="\n")
+    return index
+
+
+def _shown(path: Path) -> str:
+    """Name a file the way a user in this directory would."""
+    absolute = path.resolve()
+    return (absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute).as_posix()
+
+
+def data(report: Report) -> str:
+    """Write every table of the report as JSON."""
+    return (
+        json.dumps({"schema": SCHEMA, **asdict(report)}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+
+
+def html(report: Report, best_file: str) -> str:
+    """Write the page; it loads nothing and runs nothing.
+
+    Args:
+        report: The tables.
+        best_file: Path of `best.yaml` as the reader should type it.
+    """
+    style = Markup(TEMPLATES.get_template("style.css").render())
+    pictures = {
+        "matrices": _matrices(report),
+        "wide": any(len(m.generators) > SIDE_BY_SIDE for m in _pair(report)),
+        "history": _history(report),
+        "importance": _importance(report),
+    }
+    return TEMPLATES.get_template("report.html.j2").render(
+        **_content(report, best_file), **pictures, style=style
+    )
+
+
+def markdown(report: Report, best_file: str) -> str:
+    """Write the same tables as Markdown; the arguments are those of `html`."""
+    matrices = [(_matrix_title(m, report), views.matrix(m)) for m in _pair(report)]
+    return TEMPLATES.get_template("report.md.j2").render(**_content(report, best_file), matrices=matrices)
+
+
+def _content(report: Report, best_file: str) -> Mapping[str, Any]:
+    return {
+        "report": report,
+        "simulated": SIMULATED if report.simulated else "",
+        "progress": _progress(report),
+        "keys": _keys(report),
+        "views": views,
+        "command": shlex.join(report.command),
+        "again": shlex.join(["python", "search/run.py", "--space", best_file])
+        if report.has_best_file
+        else "",
+    }
+
+
+def _progress(report: Report) -> str:
+    outcome = report.outcome
+    finished = outcome.completed + outcome.stopped + outcome.failed
+    recorded = count(finished, "trial")
+    if outcome.planned is not None:
+        recorded += f" of {outcome.planned} planned"
+    if not report.finished:
+        return f"The run is still going on or was cut off; it has recorded {recorded}."
+    return f"The run ended with {recorded}." if finished < (outcome.planned or 0) else ""
+
+
+def _keys(report: Report) -> list[tuple[str, str, str]]:
+    """Pick the numbers to read first: label, value, remark."""
+    best, baseline, outcome = report.challenger, report.baseline, report.outcome
+    metric, keys = metric_title(report.objective), []
+    if best:
+        keys.append(("Best searched", number(best.objective), f"{metric}, trial {best.trial}"))
+    if baseline and baseline.state == "completed":
+        keys.append(("Baseline", number(baseline.objective), f"{metric}, trial {baseline.trial}"))
+    if best and baseline and best.difference is not None:
+        keys.append(("Difference", signed(best.difference), "one seed, optimistic"))
+        keys.append(("Worst left-out", *_beside(best.worst_left_out, baseline.worst_left_out)))
+        keys.append(("In-domain", *_beside(best.in_domain, baseline.in_domain)))
+    stops = f"{outcome.stopped} stopped early, {outcome.failed} failed"
+    keys.append(("Completed trials", str(outcome.completed), stops))
+    if report.timing:
+        goodput = f"goodput {number(report.timing.get('goodput'))}"
+        keys.append(("Wall time", duration(report.timing.get("wall_s")), goodput))
+    return keys
+
+
+def _beside(value: float | None, baseline: float | None) -> tuple[str, str]:
+    return number(value), f"baseline {number(baseline)}"
+
+
+def _pair(report: Report) -> list[Matrix]:
+    return [m for m in (report.challenger_matrix, report.baseline_matrix) if m is not None]
+
+
+def _matrix_title(matrix: Matrix, report: Report) -> str:
+    best = report.best is not None and matrix.trial == report.best.trial
+    if matrix.role == "baseline":
+        return f"Baseline{' (the best)' if best else ''}, trial {matrix.trial}"
+    return f"Best {'' if best else 'searched '}configuration, trial {matrix.trial}"
+
+
+def _matrices(report: Report) -> list[Picture]:
+    return [
+        Picture(
+            title=_matrix_title(m, report),
+            svg=Markup(figures.heat_map(m, f"matrix{m.trial}")),
+            alt=f"Cross-generator matrix of trial {m.trial}, {count(len(m.folds), 'training set')} by "
+            f"{count(len(m.generators), 'test generator')}; mean of the framed cells {number(m.mean)}.",
+            caption=f"Mean of the framed cells: {number(m.mean)}.",
+            table=views.matrix_cells(m),
+        )
+        for m in _pair(report)
+    ]
+
+
+def _history(report: Report) -> Picture:
+    metric = capitalised(metric_title(report.objective))
+    best = f"trial {report.best.trial} with {number(report.best.objective)}" if report.best else "none"
+    return Picture(
+        title="Optimisation history",
+        svg=Markup(figures.history(report.history, report.objective, "history")),
+        alt=f"{metric} of {count(len(report.history), 'trial')} by trial number; best: {best}.",
+        caption="Each trial’s value after its last epoch. Hollow: stopped early, so after fewer epochs. "
+        "Cross on the axis: failed.",
+        table=views.all_trials(report),
+    )
+
+
+def _importance(report: Report) -> Picture | None:
+    if not report.importance.shares:
+        return None
+    leader, share = report.importance.shares[0]
+    return Picture(
+        title="Parameter importance",
+        svg=Markup(figures.importance(report.importance, "importance")),
+        alt=f"Share of each parameter by {report.importance.evaluator}; largest: {leader}, {number(share)}.",
+        caption=report.importance.note,
+        table=views.importance(report),
+    )
+
+
+def _cell(text: str) -> str:
+    """Keep a text inside its Markdown cell, and keep it text."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace("\\", "\\\\")
+    for mark in "|`*[]":
+        text = text.replace(mark, f"\\{mark}")
+    return text
+
+
+def _pipe_table(table: views.Table) -> str:
+    rule = ("---:" if i in table.numeric else "---" for i in range(len(table.columns)))
+    lines = (map(_cell, table.columns), rule, *(map(_cell, row) for row in table.rows))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+TEMPLATES.filters.update(pipes=_pipe_table, md=_cell)

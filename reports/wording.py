@@ -1,0 +1,242 @@
+"""PURE: numbers and names as a reader sees them, and the sentences that judge a run."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from genimage_core.generators import FAMILIES, NAMES, get_generator
+
+NOTHING = "–"
+METRICS = {
+    "off_family_accuracy": "off-family accuracy",
+    "left_out_accuracy": "left-out accuracy",
+    "worst_left_out": "worst left-out accuracy",
+    "in_domain_accuracy": "in-domain accuracy",
+    "average_precision": "average precision",
+    "auroc": "AUROC",
+}
+SIMULATED = (
+    "Simulated data: every image comes from the embedded set “mini” and its simulated generators. "
+    "This run proves the machinery and shows how methods rank on it; it says nothing about the quality of a "
+    "detector on real generators."
+)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a verdict may rest on.
+
+    Attributes:
+        objective: Name of the metric.
+        completed: Trials that ran to the last epoch.
+        stopped: Trials that the scheduler ended early.
+        failed: Trials that raised an error.
+        compared: Completed trials with a final value, the baseline included.
+        best: Number of the trial with the highest value among them.
+        best_value: Its value.
+        challenger: Number of the best searched trial among them.
+        challenger_value: Its value.
+        baseline: Value of the baseline.
+        finished: False while the run goes on, or if it was cut off.
+        simulated: The images are those of the embedded set.
+    """
+
+    objective: str
+    completed: int
+    stopped: int
+    failed: int
+    compared: int
+    best: int | None
+    best_value: float | None
+    challenger: int | None
+    challenger_value: float | None
+    baseline: float | None
+    finished: bool
+    simulated: bool
+
+
+def verdict(standing: Standing) -> str:
+    """Say in plain words what the numbers show, and no more than that."""
+    sentences = _judgement(standing)
+    if standing.best is not None and standing.simulated:
+        sentences += " The images are simulated."
+    return sentences if standing.finished else f"Interim, as the run has not ended. {sentences}"
+
+
+def _judgement(s: Standing) -> str:
+    metric = metric_title(s.objective)
+    if s.completed + s.stopped + s.failed == 0:
+        return "No trial has finished yet, so there is nothing to compare."
+    if s.completed == 0:
+        return (
+            f"No trial has completed ({s.stopped} stopped early, {s.failed} failed), "
+            "so there is no best configuration."
+        )
+    if s.best is None:
+        return f"No completed trial has a value of {metric} ({tally(s)}), so there is no best configuration."
+    if s.challenger_value is None:
+        return (
+            f"Only the baseline has a final value: {metric} {number(s.baseline)} on validation images, "
+            f"one seed ({tally(s)}). There is no searched trial to compare it with."
+        )
+    if s.baseline is None:
+        return (
+            f"{_opening(s)}: trial {s.challenger} reaches {metric} {number(s.challenger_value)}. "
+            "The baseline has no final value, so nothing can be said about an improvement. "
+            f"This is {_noise(s)} and therefore optimistic."
+        )
+    return _comparison(s, metric, s.challenger_value, s.baseline)
+
+
+def _comparison(s: Standing, metric: str, challenger: float, baseline: float) -> str:
+    against = (
+        f"{metric} {number(challenger)} against {number(baseline)} for the baseline "
+        f"(difference {signed(challenger - baseline)})"
+    )
+    if challenger > baseline:
+        return (
+            f"{_opening(s)}: trial {s.challenger} reaches {against}. "
+            f"This is {_noise(s)} and therefore optimistic; it is not yet evidence of an improvement."
+        )
+    outcome = "equals it at" if challenger == baseline else "stays below it with"
+    return (
+        f"The baseline is the best of {count(_all(s), 'trial')} on validation images, one seed{_states(s)}: "
+        f"the best searched trial, number {s.challenger}, {outcome} {against}. "
+        "One seed does not show that no configuration can help."
+    )
+
+
+def limits(standing: Standing, generators: tuple[str, ...], sealed: tuple[str, ...]) -> tuple[str, ...]:
+    """List what the numbers of a search cannot show.
+
+    Args:
+        standing: The outcome.
+        generators: Generators that the objective averages over.
+        sealed: Generators that the search did not open.
+    """
+    tested = ", ".join(map(generator_title, generators))
+    closed = ", ".join(map(generator_title, sealed))
+    lines = [
+        "Trials were chosen and scored on the same validation images. The highest of several noisy scores is "
+        "too high on average (Cawley and Talbot, JMLR 2010).",
+        "Every configuration was trained once. How far two seeds of the same configuration lie apart is not "
+        "known from this run, so small differences mean nothing.",
+        f"The objective looks at {count(len(generators), 'generator')} ({tested}): too few to speak "
+        "of unseen generators in general."
+        if generators
+        else "",
+        f"Sealed generators ({closed}) were not opened: no number here involves them." if sealed else "",
+        "Trials stopped early were judged after fewer epochs; a configuration that learns slowly may be "
+        "among them."
+        if standing.stopped
+        else "",
+        SIMULATED if standing.simulated else "",
+    ]
+    return tuple(line for line in lines if line)
+
+
+def _opening(s: Standing) -> str:
+    return f"Best of {count(_all(s), 'trial')} on validation images, one seed{_states(s)}"
+
+
+def _states(s: Standing) -> str:
+    return f" ({tally(s)})" if s.stopped or s.failed else ""
+
+
+def _noise(s: Standing) -> str:
+    return "a single noisy score" if s.compared == 1 else f"the highest of {s.compared} noisy scores"
+
+
+def _all(s: Standing) -> int:
+    return s.completed + s.stopped + s.failed
+
+
+def tally(standing: Standing) -> str:
+    """Count completed, stopped and failed trials in words."""
+    return f"{standing.completed} completed, {standing.stopped} stopped early, {standing.failed} failed"
+
+
+def number(value: float | None) -> str:
+    """Three decimals, as accuracies are quoted."""
+    return NOTHING if value is None else f"{value:.3f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign; one too small for three decimals keeps its first digit, up to the sixth."""
+    if value is None:
+        return NOTHING
+    small = 0 < abs(value) < 0.0005
+    digits = min(6, -math.floor(math.log10(abs(value)))) if small else 3
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in the unit that a person would choose."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, left = divmod(minutes, 60)
+    return f"{hours} h {left:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def setting(value: Any) -> str:
+    """A configuration value, short enough for a table."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {setting(entry)}" for key, entry in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(setting, value)) or "none"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def span(entry: Any) -> str:
+    """What a parameter may be: a range, a choice or one fixed value."""
+    if not isinstance(entry, Mapping):
+        return setting(entry)
+    parts = []
+    if {"low", "high"} <= entry.keys():
+        parts.append(f"{setting(entry['low'])} to {setting(entry['high'])}")
+    if "choices" in entry:
+        parts.append(f"one of {setting(entry['choices'])}")
+    rest = {key: value for key, value in entry.items() if key not in ("low", "high", "choices")}
+    if rest.get("type") == "int":
+        parts.append("whole numbers")
+        del rest["type"]
+    return "; ".join([*parts, *([setting(rest)] if rest else [])])
+
+
+def count(amount: int, noun: str) -> str:
+    """An amount with its noun in the right number."""
+    return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"
+
+
+def metric_title(name: str) -> str:
+    """The words for a metric; an unknown name is spelt out."""
+    return METRICS.get(name, name.replace("_", " "))
+
+
+def capitalised(text: str) -> str:
+    """Raise the first letter and leave the rest (AUROC) alone."""
+    return text[:1].upper() + text[1:]
+
+
+def generator_title(name: str) -> str:
+    """The paper's spelling of a generator; an unknown name stays as it is."""
+    return get_generator(name).title if name in NAMES else name
+
+
+def fold_title(name: str, train: tuple[str, ...]) -> str:
+    """What the detector of a fold was trained on, in words."""
+    if len(train) == 1:
+        return generator_title(train[0])
+    left = name.removeprefix("all_but_")
+    if left == name:
+        return name
+    family = left in FAMILIES and left not in NAMES
+    return f"all but {left.replace('_', ' ') if family else generator_title(left)}"

@@ -1,0 +1,1 @@
+"""The search: Ray Tune, Ray Train and Optuna around genimage_core."""

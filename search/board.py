@@ -1,0 +1,107 @@
+"""TensorBoard: curves, per-generator accuracy and hyper-parameters of every trial, pictures of its images."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tensorboardX import SummaryWriter
+from tensorboardX.summary import hparams
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from genimage_core.data.images import ImageSet
+    from genimage_core.policy import FrequencyPolicy
+
+PICTURES = 6
+
+
+class Board:
+    """Writes the event files of all trials, one folder each, as results come in."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._writers: dict[str, SummaryWriter] = {}
+
+    def write_epoch(self, trial: str, result: Mapping[str, Any]) -> None:
+        """Add one epoch: the losses, every metric, and each fold's accuracy on each generator."""
+        writer, epoch = self._writer(trial), result["epoch"]
+        for name, value in flatten(result).items():
+            writer.add_scalar(name, value, epoch)
+        writer.flush()
+
+    def write_hyperparameters(
+        self, trial: str, params: Mapping[str, Any], metrics: Mapping[str, float], state: str
+    ) -> None:
+        """Add the configuration of a finished trial, whatever became of it, to the HParams page."""
+        writer = self._writer(trial)
+        shown = {"state": state, **params}
+        start, end, values = hparams(shown, dict.fromkeys(metrics))
+        for summary in (start, end, values):
+            writer.file_writer.add_summary(summary)
+        for name, value in metrics.items():
+            writer.add_scalar(name, value)
+        writer.close()
+        del self._writers[trial]
+
+    def close(self) -> None:
+        """Write out what is left."""
+        for writer in self._writers.values():
+            writer.close()
+        self._writers.clear()
+
+    def _writer(self, trial: str) -> SummaryWriter:
+        if trial not in self._writers:
+            self._writers[trial] = SummaryWriter(str(self._folder / trial), flush_secs=5)
+        return self._writers[trial]
+
+
+def flatten(result: Mapping[str, Any]) -> dict[str, float]:
+    """Name every number of a result as TensorBoard groups them: `metric/…`, `accuracy/FOLD/GENERATOR`."""
+    names = ("off_family_accuracy", "left_out_accuracy", "worst_left_out", "in_domain_accuracy")
+    tags = {f"metric/{name}": result[name] for name in (*names, "average_precision", "auroc")}
+    tags |= {f"seconds/{name[:-2]}": result[name] for name in ("train_s", "eval_s", "wait_s")}
+    tags["loss/mean"] = result["train_loss"]
+    tags |= {f"loss/{fold}": loss for fold, loss in result["losses"].items()}
+    for fold, row in result["matrix"].items():
+        for generator, scores in row.items():
+            for kind in ("accuracy", "real_accuracy", "fake_accuracy"):
+                tags[f"{kind}/{fold}/{generator}"] = scores[kind]
+    return tags
+
+
+def write_pictures(
+    folder: Path, policy: "FrequencyPolicy", sets: Mapping[str, "ImageSet"], seed: int
+) -> None:
+    """Put images, what the policy makes of them, and both log-spectra side by side on the board."""
+    writer = SummaryWriter(str(folder), filename_suffix=".pictures")
+    for fold, data in sets.items():
+        writer.add_image(f"augmented/{fold}", contact_sheet(policy, data, seed), 0)
+    writer.close()
+
+
+def contact_sheet(policy: "FrequencyPolicy", data: "ImageSet", seed: int) -> "NDArray[np.uint8]":
+    """Draw four rows of pictures: originals, augmented, log-spectra of the first, of the second.
+
+    Returns:
+        uint8 (3, 4 H, n W), half of the images real, half generated.
+    """
+    import numpy as np
+    import torch
+
+    from genimage_core.augment import apply, sample
+    from genimage_core.spectrum import log_amplitude_picture
+    from genimage_core.training import to_batch
+
+    chosen = np.linspace(0, len(data.labels) - 1, PICTURES).astype(int)
+    images = to_batch(data.images[chosen], torch.device("cpu")).contiguous()
+    labels = torch.from_numpy(data.labels[chosen])
+    params = sample(policy, len(chosen), torch.Generator().manual_seed(seed), labels=labels)
+    augmented = apply(images, params)
+    spectra = torch.stack([log_amplitude_picture(x.mean(1, keepdim=True)) for x in (images, augmented)])
+    darkest, brightest = spectra[0].quantile(0.01), spectra[0].quantile(0.999)
+    spectra = ((spectra - darkest) / (brightest - darkest)).expand(-1, -1, 3, -1, -1)
+    rows = [torch.cat(list(row), dim=2) for row in (images, augmented, *spectra)]
+    sheet = torch.cat(rows, dim=1).clamp(0, 1).mul(255).byte().numpy()
+    return np.asarray(sheet)

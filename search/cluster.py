@@ -1,0 +1,161 @@
+"""Ray itself: its own instance on one machine or an existing cluster, and how many trials fit on it."""
+
+import logging
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+
+from search.space import ResourcesSection
+from search.workers import GroupShape
+
+OBJECT_STORE_BYTES = 256 * 2**20  # configurations and scores; images travel through the page cache
+TRIAL_MEMORY_BYTES = 64 * 2**20  # a trial actor reserves memory instead of a CPU: it only waits
+MAX_CPU_TRIALS = 4
+
+# Ray reads these in every process, so they go into the driver and into the runtime environment.
+ENVIRONMENT = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",  # a dead worker is noticed within two of these
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # one process less per group
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths stay what the user wrote
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our own records and TensorBoard stand in
+    "TUNE_WARN_THRESHOLD_S": "60",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+    "PYTHONWARNINGS": "ignore",
+}
+
+
+@dataclass(frozen=True)
+class ResourcePlan:
+    """How a search spreads over the machines.
+
+    Attributes:
+        shape: What the worker group of one trial occupies.
+        concurrent: Trials at the same time, at least one; as many groups fit for certain.
+    """
+
+    shape: GroupShape
+    concurrent: int
+
+
+@contextmanager
+def ray_session(address: str | None, log_folder: Path) -> Iterator[list[dict[str, float]]]:
+    """Start Ray on this machine, or join the cluster at `address`, and leave it at the end.
+
+    An instance of its own has its own temporary folder and listens on loopback only, also when another Ray
+    runs beside it; its logs are moved into `log_folder` at the end.
+
+    Yields:
+        The resources of every living node.
+    """
+    os.environ.update(ENVIRONMENT)
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+    environment = {"env_vars": dict(ENVIRONMENT)}
+    if address:
+        ray.init(address=address, runtime_env=environment, **quiet)
+        try:
+            yield _nodes()
+        finally:
+            ray.shutdown()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="genimage-"))  # short: Ray's sockets have a limit on their path
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            runtime_env=environment,
+            _temp_dir=str(folder),
+            _node_ip_address="127.0.0.1",
+            **quiet,
+        )
+        yield _nodes()
+    finally:
+        ray.shutdown()
+        _keep_logs(folder, log_folder)
+
+
+def _nodes() -> list[dict[str, float]]:
+    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+
+
+def _keep_logs(folder: Path, log_folder: Path) -> None:
+    for logs in folder.glob("session_2*/logs"):
+        shutil.copytree(logs, log_folder, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def plan_resources(
+    nodes: Sequence[Mapping[str, float]], section: ResourcesSection, folds: int, trials: int
+) -> ResourcePlan:
+    """Decide how many workers a trial gets, how big, and how many trials run at the same time.
+
+    `auto`: with GPUs, one worker on one GPU per trial, and several workers side by side only when there are
+    at least twice as many GPUs as trials; without, one worker per fold as far as the cores go.
+
+    Args:
+        nodes: Resources of every node (`CPU`, `GPU`).
+        section: What the space file asks for.
+        folds: Detectors per trial; more workers than folds would idle.
+        trials: Trials of the search.
+
+    Raises:
+        ValueError: If not even one trial fits, or more workers are asked for than there are folds.
+    """
+    cpus = sum(node.get("CPU", 0.0) for node in nodes)
+    gpus = sum(node.get("GPU", 0.0) for node in nodes)
+    gpus_per_worker = _given(section.gpus_per_worker, 1.0 if gpus >= 1 else 0.0)
+    if gpus_per_worker:
+        automatic = max(1, min(folds, int(gpus / gpus_per_worker) // trials))
+    else:
+        automatic = max(1, min(folds, int(cpus)))
+    workers = int(_given(section.workers_per_trial, automatic))
+    if not 1 <= workers <= folds:
+        raise ValueError(
+            f"resources.workers_per_trial must be within 1 to {folds}, one per detector of a trial, got {workers}"
+        )
+    default_cpus = _automatic_cpus(cpus, gpus, gpus_per_worker, workers, trials)
+    shape = GroupShape(workers, _given(section.cpus_per_worker, default_cpus), gpus_per_worker)
+    groups = min(trials, fitting_workers(nodes, shape) // workers)
+    if groups < 1:
+        raise ValueError(
+            f"one trial needs {workers} workers with {shape.cpus:g} CPUs and {shape.gpus:g} GPUs each, "
+            f"but the machines have {cpus:g} CPUs and {gpus:g} GPUs; lower resources in the space file"
+        )
+    return ResourcePlan(shape, groups)
+
+
+def _given(value: str | float, automatic: float) -> float:
+    return automatic if isinstance(value, str) else float(value)
+
+
+def _automatic_cpus(cpus: float, gpus: float, gpus_per_worker: float, workers: int, trials: int) -> float:
+    if gpus_per_worker:
+        return max(1.0, math.floor(cpus / max(1.0, gpus / gpus_per_worker)))
+    side_by_side = max(1, min(MAX_CPU_TRIALS, trials, int(cpus) // workers))
+    return max(1.0, math.floor(cpus / (workers * side_by_side)))
+
+
+def fitting_workers(nodes: Sequence[Mapping[str, float]], shape: GroupShape) -> int:
+    """Count the workers that fit on the nodes; a worker never spans two of them."""
+    return sum(
+        int(
+            min(
+                node.get("CPU", 0.0) / shape.cpus if shape.cpus else math.inf,
+                node.get("GPU", 0.0) / shape.gpus if shape.gpus else math.inf,
+            )
+        )
+        for node in nodes
+    )

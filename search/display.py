@@ -1,0 +1,103 @@
+"""What a person sees while the search runs: one live panel on a terminal, plain lines elsewhere."""
+
+import time
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from search.records import Records, TrialRecord
+
+
+class Display:
+    """Shows trials done, running, stopped and failed, the best against the baseline, and the time left."""
+
+    def __init__(self, records: Records, trials: int, deadline: float, console: Console) -> None:
+        self._records, self._trials = records, trials
+        self._deadline, self._console = deadline, console
+        self._bar = Progress(
+            TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+        )
+        self._task = self._bar.add_task("trials", total=trials)
+        self._live = Live(self._render(), console=console, refresh_per_second=2, transient=True)
+
+    def start(self) -> None:
+        """Begin to show."""
+        if self._console.is_terminal:
+            self._live.start()
+
+    def stop(self) -> None:
+        """Leave the terminal as a summary line."""
+        if self._console.is_terminal:
+            self._live.stop()
+        self._console.print(self.summary())
+
+    def note_epoch(self, record: TrialRecord) -> None:
+        """Tell that a trial has finished an epoch."""
+        epoch, value = record.epochs[-1], record.value(self._records.objective)
+        self._say(
+            f"trial {record.number:>3} epoch {epoch['epoch']}/{self._records.epochs}  "
+            f"{self._records.objective} {value:.4f}  in-domain {epoch['in_domain_accuracy']:.4f}  "
+            f"loss {epoch['train_loss']:.4f}"
+        )
+
+    def note_end(self, record: TrialRecord) -> None:
+        """Tell what became of a trial."""
+        cause = f": {record.error}" if record.error else ""
+        self._say(f"trial {record.number:>3} {record.state}{cause}  |  {self.summary()}")
+
+    def note(self, text: str) -> None:
+        """Say something that is neither."""
+        self._console.print(text, highlight=False, markup=False)
+
+    def _say(self, text: str) -> None:
+        if self._console.is_terminal:
+            self._live.update(self._render())
+        else:
+            self.note(text)
+
+    def summary(self) -> str:
+        """One line: counts, best, baseline, time left."""
+        r = self._records
+        counts = ", ".join(
+            f"{r.count(s)} {s}" for s in ("completed", "stopped", "failed", "running") if r.count(s)
+        )
+        baseline = f"baseline {r.baseline.value(r.objective):.4f}" if r.baseline else "baseline not yet"
+        best = f"best {r.best.value(r.objective):.4f} (trial {r.best.number})" if r.best else "no best yet"
+        left = self.seconds_left()
+        return f"{counts or 'starting'}; {best}, {baseline}" + (f"; about {_clock(left)} left" if left else "")
+
+    def seconds_left(self) -> float | None:
+        """Estimate from the finished trials' pace, bounded by the time budget."""
+        ended = len(self._records.trials) - self._records.count("running")
+        if not ended or self._records.first_step is None:
+            return None
+        pace = (time.time() - self._records.first_step) / ended
+        return max(0.0, min(pace * (self._trials - ended), self._deadline - time.time()))
+
+    def _render(self) -> Group:
+        ended = len(self._records.trials) - self._records.count("running")
+        self._bar.update(self._task, completed=ended)
+        table = Table(box=None, pad_edge=False)
+        for column in ("trial", "state", "epoch", self._records.objective, "in-domain"):
+            table.add_column(column, justify="right" if column != "state" else "left")
+        for record in sorted(self._records.trials.values(), key=lambda r: r.number)[-8:]:
+            self._add_row(table, record)
+        return Group(self._bar, table, Text(self.summary()))
+
+    def _add_row(self, table: Table, record: TrialRecord) -> None:
+        number = f"{record.number} (baseline)" if record.role == "baseline" else str(record.number)
+        if not record.epochs:
+            table.add_row(number, record.state, "0", "", "")
+            return
+        last = record.epochs[-1]
+        value = f"{record.value(self._records.objective):.4f}"
+        table.add_row(number, record.state, str(last["epoch"]), value, f"{last['in_domain_accuracy']:.4f}")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

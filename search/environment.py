@@ -1,0 +1,87 @@
+"""What a run was made with, for its records."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from genimage_core.protocol import Protocol
+from search.inputs import Inputs
+from search.space import Space
+
+PACKAGES = ("ray", "optuna", "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pillow")
+
+
+def describe_run(
+    space: Space, protocol: Protocol, inputs: Inputs, nodes: Sequence[Mapping[str, float]]
+) -> dict[str, Any]:
+    """Collect what `environment.json` says: command, versions, commit, machines, data, seeds, protocol."""
+    section = space.protocol
+    return {
+        "name": space.name,
+        "simulated": inputs.simulated,
+        "command": ["python", *map(_short, sys.argv)],
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "commit": _commit(),
+        "hardware": _hardware(nodes),
+        "data": {
+            "root_kind": "mini" if inputs.simulated else "directory",
+            "root": "mini" if inputs.simulated else str(inputs.root),
+            "fingerprint": inputs.fingerprint,
+            **{key: value for key, value in asdict(space.data).items() if key != "root"},
+        },
+        "seeds": {"search": space.search.seed},
+        "protocol": {
+            "train_on": section.train_on,
+            "search": list(protocol.search),
+            "sealed": list(protocol.sealed),
+            "base": space.detector.base,
+            "folds": [asdict(fold) for fold in protocol.folds],
+        },
+        "detector": space.detector.name,
+        "objective": space.search.objective,
+        "epochs": space.training.epochs,
+        "trials": space.search.trials,
+        "space": space.model_dump(mode="json", exclude_none=True)["space"],
+    }
+
+
+def _short(argument: str) -> str:
+    path = Path(argument)
+    inside = path.is_absolute() and path.is_relative_to(Path.cwd())
+    return shlex.quote(str(path.relative_to(Path.cwd()) if inside else argument))
+
+
+def _commit() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=10"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None  # an installed copy has no repository
+
+
+def _hardware(nodes: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    cpu_info = Path("/proc/cpuinfo")
+    names = [
+        line.partition(":")[2].strip()
+        for line in (cpu_info.read_text(encoding="utf-8").splitlines() if cpu_info.exists() else [])
+        if line.startswith("model name")
+    ]
+    accelerators = [key.partition(":")[2] for node in nodes for key in node if key.startswith("accelerator_type:")]
+    return {
+        "platform": platform.platform(terse=True),
+        "cpu_model": names[0] if names else platform.processor() or platform.machine(),
+        "cpus": int(sum(node.get("CPU", 0) for node in nodes)),
+        "gpus": accelerators,
+        "nodes": len(nodes),
+        "memory_gib": round(sum(node.get("memory", 0) for node in nodes) / 2**30, 1),
+        "cores_of_driver": os.cpu_count(),
+    }

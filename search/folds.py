@@ -1,0 +1,109 @@
+"""What one worker does for a trial: train its folds, evaluate them on every search generator. Knows no Ray."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from genimage_core.base_training import start_from
+from genimage_core.data.images import ImageSet, join, load_images
+from genimage_core.detectors.checkpoint import save_checkpoint
+from genimage_core.detectors.detector import Detector
+from genimage_core.detectors.info import CheckpointInfo
+from genimage_core.evaluation import evaluate
+from genimage_core.protocol import Fold
+from genimage_core.settings import derive_seed
+from genimage_core.training import build_optimizer, train_epoch
+from search.job import FoldResult, Job
+from search.space import TrialPlan
+
+
+@dataclass
+class _Training:
+    fold: Fold
+    seed: int
+    images: ImageSet
+    detector: Detector
+    optimizer: torch.optim.Optimizer
+
+
+class FoldWorker:
+    """Trains the folds that fall to one rank; data and base stay between trials."""
+
+    def __init__(self, job: Job, rank: int, world_size: int, device: torch.device) -> None:
+        self.job, self.device = job, device
+        self.seeds = {fold.name: derive_seed(job.seed, index) for index, fold in enumerate(job.folds)}
+        self.folds = job.folds[rank::world_size]
+        self.validation = self._load("val", job.folders)
+        train = self._load("train", {g for fold in self.folds for g in fold.train})
+        self.training_sets = {fold.name: join([train[g] for g in fold.train]) for fold in self.folds}
+        self.running: list[_Training] = []
+        self.plan: TrialPlan | None = None
+
+    def _load(self, split: str, names: Iterable[str]) -> dict[str, ImageSet]:
+        job = self.job
+        return {n: load_images(job.folders[n], split, job.data, job.seed, job.cache) for n in sorted(names)}
+
+    def load(self, plan: TrialPlan) -> None:
+        """Make ready for another trial: fresh detectors on the base, fresh optimisers."""
+        self.plan = plan
+        self.running = [self._start(fold, plan) for fold in self.folds]
+
+    def _start(self, fold: Fold, plan: TrialPlan) -> _Training:
+        seed = self.seeds[fold.name]
+        detector = start_from(
+            self.job.base,
+            detector=self.job.detector,
+            image_size=self.job.data.image_size,
+            freeze_depth=plan.freeze_depth,
+            seed=seed,
+        ).to(self.device)
+        optimizer = build_optimizer(detector, plan.training)
+        return _Training(fold, seed, self.training_sets[fold.name], detector, optimizer)
+
+    def epoch(self, epoch: int) -> dict[str, FoldResult]:
+        """Train every fold for one epoch (counted from 0) and evaluate it on all search generators."""
+        assert self.plan is not None, "load() comes first"
+        results = {}
+        for run in self.running:
+            stats = train_epoch(
+                run.detector,
+                run.optimizer,
+                run.images,
+                self.plan.policy,
+                self.plan.training,
+                epoch=epoch,
+                seed=run.seed,
+            )
+            started = time.perf_counter()
+            scores = evaluate(run.detector, self.validation)
+            eval_s = time.perf_counter() - started
+            results[run.fold.name] = FoldResult(scores, stats.loss, stats.seconds, eval_s)
+        return results
+
+    def save(self, folder: Path) -> None:
+        """Write detectors and optimisers of the folds of this rank into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for run in self.running:
+            trained = tuple(dict.fromkeys((*self.job.info.generators, *run.fold.train)))
+            info = CheckpointInfo(**{**asdict(self.job.info), "generators": trained})
+            save_checkpoint(folder / f"{run.fold.name}.safetensors", run.detector, info)
+            torch.save(run.optimizer.state_dict(), folder / f"{run.fold.name}.optimizer.pt")
+
+    def restore(self, folder: Path) -> None:
+        """Continue from what `save` wrote; `load` must have been called with the same plan."""
+        assert self.plan is not None, "load() comes first"
+        for run in self.running:
+            weights = folder / f"{run.fold.name}.safetensors"
+            saved = start_from(
+                weights,
+                detector=self.job.detector,
+                image_size=self.job.data.image_size,
+                freeze_depth=self.plan.freeze_depth,
+                seed=0,
+            )
+            run.detector.load_state_dict(saved.state_dict())
+            state = torch.load(folder / f"{run.fold.name}.optimizer.pt", weights_only=True)
+            run.optimizer.load_state_dict(state)

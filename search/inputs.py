@@ -1,0 +1,101 @@
+"""The images of a run: which root, whether they are there, and making them ready."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from genimage_core.data.images import choose_images, digest, load_images
+from genimage_core.data.layout import require_generators
+from genimage_core.data.mini import MiniSettings, ensure_mini
+from search.space import MINI, Space, is_mini, load_space
+
+Report = Callable[[int, int], None]  # done, total
+SPLITS = ("train", "val")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Images that are ready to be read.
+
+    Attributes:
+        root: Data root.
+        folders: Generator -> its folder; those of the search and of the base.
+        simulated: Whether they are the embedded data set's.
+        fingerprint: Hash of every image that the search can see.
+    """
+
+    root: Path
+    folders: dict[str, Path]
+    simulated: bool
+    fingerprint: str
+
+
+def choose_root(space_file: Path, given: Path | None) -> str | None:
+    """Decide on the data root: --data, else the space file's, else GENIMAGE_ROOT, else mini (None)."""
+    if given is not None:
+        return MINI if str(given) == MINI else str(given.absolute())
+    return load_space(space_file).data.root or os.environ.get("GENIMAGE_ROOT") or None
+
+
+def check_inputs(space: Space, generators: Sequence[str]) -> None:
+    """Refuse a data root that is missing, lacks a generator or has too few images.
+
+    Raises:
+        ValueError: With what is missing and where it was looked for.
+    """
+    if is_mini(space.data.root):
+        mini_settings(space)
+        return
+    folders = require_generators(Path(str(space.data.root)), generators)
+    counts = (space.data.train_per_class, space.data.val_per_class)
+    for folder in folders.values():
+        for split, count in zip(SPLITS, counts, strict=True):
+            choose_images(folder, split, count, space.search.seed)
+
+
+def mini_settings(space: Space) -> MiniSettings:
+    """Size the embedded data set: as it is by default, larger when the space asks for more images."""
+    usual = MiniSettings()
+    return MiniSettings(
+        image_size=space.data.image_size,
+        train_per_class=max(usual.train_per_class, space.data.train_per_class),
+        val_per_class=max(usual.val_per_class, space.data.val_per_class),
+    )
+
+
+def prepare_inputs(space: Space, generators: Sequence[str], cache: Path, console: Console) -> Inputs:
+    """Make the embedded data set if it is asked for, and decode what the search will read, once."""
+    if is_mini(space.data.root):
+        with _progress(console, "making the embedded data set (simulated; once)") as report:
+            root = ensure_mini(cache, mini_settings(space), report)
+    else:
+        root = Path(str(space.data.root))
+    folders = require_generators(root, generators)
+    wanted = [(name, split) for name in folders for split in SPLITS]
+    fingerprints = []
+    with _progress(console, "decoding images") as report:
+        for done, (name, split) in enumerate(wanted):
+            images = load_images(folders[name], split, space.data, space.search.seed, cache)
+            fingerprints.append(images.fingerprint)
+            report(done + 1, len(wanted))
+    return Inputs(root, folders, is_simulated(root), digest(fingerprints))
+
+
+def is_simulated(root: Path) -> bool:
+    """Whether `root` holds the embedded data set: its card says so."""
+    card = root / "CARD.md"
+    return card.exists() and "simulated" in card.read_text(encoding="utf-8").lower()
+
+
+@contextmanager
+def _progress(console: Console, text: str) -> Iterator[Report]:
+    if not console.is_terminal:
+        console.print(text)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,61 @@
+"""What travels between the search, a trial and its workers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from genimage_core.detectors.info import CheckpointInfo
+from genimage_core.metrics import Scores
+from genimage_core.protocol import Fold
+from genimage_core.settings import DataSettings
+
+
+@dataclass(frozen=True)
+class Job:
+    """What stays the same for every trial of a search; everything a worker needs, paths included.
+
+    Attributes:
+        run_dir: Run directory, absolute, reachable from every node.
+        cache: Folder for decoded images, on each node its own.
+        folders: Search generator -> folder with its `train/` and `val/`.
+        folds: Detectors that a trial trains.
+        data: How images are read.
+        detector: Name of the detector.
+        base: Weights to start from; None for random ones.
+        info: What a finished detector's description starts from.
+        objective: Metric that the search maximises.
+        seed: Seed of the search.
+    """
+
+    run_dir: Path
+    cache: Path
+    folders: Mapping[str, Path]
+    folds: tuple[Fold, ...]
+    data: DataSettings
+    detector: str
+    base: Path | None
+    info: CheckpointInfo
+    objective: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """One epoch of one fold.
+
+    Attributes:
+        scores: By search generator.
+        loss: Mean training loss, in nats.
+        train_s: Seconds of training.
+        eval_s: Seconds of evaluation.
+    """
+
+    scores: dict[str, Scores]
+    loss: float
+    train_s: float
+    eval_s: float
+
+
+def merge(results: Sequence[Mapping[str, FoldResult]]) -> dict[str, FoldResult]:
+    """Put the folds of all ranks together."""
+    return {name: result for rank in results for name, result in rank.items()}

@@ -1,0 +1,64 @@
+"""Ray Tune's events, turned into records, TensorBoard and the display."""
+
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+
+from search.board import Board
+from search.display import Display
+from search.records import METRICS, Records
+from search.trial import trial_name
+
+
+class Monitor(Callback):  # type: ignore[misc]
+    """Hears of every start, epoch and end of a trial, in the driver."""
+
+    def __init__(self, records: Records, board: Board, display: Display) -> None:
+        self._records, self._board, self._display = records, board, display
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray Tune pickles callbacks with its own state; ours are files and a terminal, made anew by each run.
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note that a trial starts."""
+        self._records.begin(trial.trial_id, trial.config)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Note an epoch."""
+        record = self._records.add(trial.trial_id, result)
+        self._board.write_epoch(trial_name(record.number), result)
+        self._display.note_epoch(record)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note that a trial ran to its end or was stopped early."""
+        self._end(trial, None)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note that a trial is tried again after a worker died."""
+        record = self._records.trials[trial.trial_id]
+        record.retries += 1
+        self._display.note(f"trial {record.number:>3} starts again: {_cause(trial)}")
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note that a trial failed for good."""
+        self._records.begin(trial.trial_id, trial.config)
+        self._end(trial, _cause(trial))
+
+    def _end(self, trial: Any, error: str | None) -> None:
+        record = self._records.finish(trial.trial_id, error)
+        last = record.epochs[-1] if record.epochs else {}
+        metrics = {name: last[name] for name in METRICS if name in last}
+        params = {"role": record.role, **record.config}
+        self._board.write_hyperparameters(trial_name(record.number), params, metrics, record.state)
+        self._display.note_end(record)
+
+
+def _cause(trial: Any) -> str:
+    path = trial.error_file and Path(trial.error_file)
+    text = path.read_text(encoding="utf-8", errors="replace") if path and path.exists() else "unknown cause"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1].removeprefix("RuntimeError: ") if lines else "unknown cause"

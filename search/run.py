@@ -1,0 +1,104 @@
+"""Search for the training that generalises: `python search/run.py --space spaces/fft.yaml`."""
+
+import argparse
+import re
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from search.dry_run import print_plan
+from search.inputs import choose_root
+from search.session import check, execute
+from search.space import Space, load_space
+
+DESCRIPTION = """\
+Search frequency augmentation and freeze depth for detectors of generated images that hold up on generators
+they were not trained on. Trains one detector per fold and trial, evaluates it on every search generator, stops
+poor trials early, and writes a report into the run directory.
+"""
+EPILOGUE = """\
+Without --data, data.root in the space file or GENIMAGE_ROOT, the embedded, SIMULATED data set is used; it is
+made on first use. Watch a run with: tensorboard --logdir RUN_DIR/tensorboard
+Exit codes: 0 done, 1 the work failed, 2 the call or the space file is wrong.
+"""
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line; a wrong one ends with exit code 2."""
+    parser = argparse.ArgumentParser(
+        prog="search/run.py",
+        description=DESCRIPTION,
+        epilog=EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--space", type=Path, required=True, metavar="FILE", help="space file (YAML)")
+    parser.add_argument("--data", type=Path, metavar="ROOT", help="folder with GenImage as released, or mini")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="new run directory (default: runs/NAME-TIME)")
+    parser.add_argument("--trials", type=int, metavar="N", help="number of trials, the baseline included")
+    parser.add_argument(
+        "--time-budget", type=duration, metavar="T", help="start no epoch after this time, e.g. 90s, 30m, 8h"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the whole search")
+    parser.add_argument("--address", metavar="A", help="join a Ray cluster: auto or HOST:PORT")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show what would be done and how long it takes; train nothing"
+    )
+    return parser.parse_args(argv)
+
+
+def duration(text: str) -> float:
+    """Read `90s`, `30m`, `1.5h` or `2d` as seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if not match or float(match[1]) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write it like 90s, 30m, 8h or 2d")
+    return float(match[1]) * UNITS[match[2]]
+
+
+def read_space(arguments: argparse.Namespace) -> Space:
+    """Load the space file under the values of the command line and the environment."""
+    overrides = {
+        "data": {"root": choose_root(arguments.space, arguments.data)},
+        "search": {"trials": arguments.trials, "seed": arguments.seed},
+    }
+    return load_space(arguments.space, overrides)
+
+
+def new_run_dir(given: Path | None, space: Space) -> Path:
+    """Name the run directory.
+
+    Raises:
+        ValueError: If it exists.
+    """
+    run_dir = (given or Path("runs") / f"{space.name}-{datetime.now():%Y%m%d-%H%M%S}").absolute()
+    if run_dir.exists():
+        raise ValueError(f"run directory {run_dir} exists; name a new one with --out")
+    return run_dir
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    started = time.time()
+    arguments = parse_arguments(argv)
+    console = Console(soft_wrap=True, highlight=False)
+    try:
+        space = read_space(arguments)
+        checked = check(space, new_run_dir(arguments.out, space), arguments.address)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    try:
+        if arguments.dry_run:
+            print_plan(checked, console)
+            return 0
+        return execute(checked, console, started=started, time_budget=arguments.time_budget)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

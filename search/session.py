@@ -1,0 +1,143 @@
+"""One run from a validated space to the report: data, base, search, winner."""
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from genimage_core.cache import cache_folder
+from genimage_core.detectors.info import CheckpointInfo
+from genimage_core.detectors.sizes import check_detector
+from genimage_core.protocol import Protocol
+from reports.render import write_report
+from search.base import Base, find_base, prepare_base
+from search.board import Board
+from search.cluster import ResourcePlan, plan_resources, ray_session
+from search.display import Display
+from search.environment import describe_run
+from search.inputs import Inputs, check_inputs, prepare_inputs
+from search.job import Job
+from search.monitor import Monitor
+from search.records import Records
+from search.space import Space, build_protocol, dump_space
+from search.tuning import run_search
+from search.winner import keep_winner
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A run of which everything that can be refused beforehand has been checked; nothing is written yet.
+
+    Attributes:
+        space: What is searched.
+        protocol: Folds, left-out and sealed generators.
+        base: Weights that every trial starts from.
+        generators: Those that are read: the search's, and the base's if it is to be trained.
+        run_dir: Where the records will be.
+        cache: Where data, decoded images and base weights are kept.
+        address: Ray cluster to join; None for an instance of its own.
+    """
+
+    space: Space
+    protocol: Protocol
+    base: Base
+    generators: tuple[str, ...]
+    run_dir: Path
+    cache: Path
+    address: str | None
+
+
+def check(space: Space, run_dir: Path, address: str | None) -> Checked:
+    """Check detector, base, protocol and data.
+
+    Raises:
+        ValueError: On the first that is impossible.
+    """
+    check_detector(space.detector.name, space.data.image_size)
+    base = find_base(space)
+    protocol = build_protocol(space, base.generators)
+    to_train = base.generators if base.kind == "generator" else ()
+    generators = tuple(dict.fromkeys((*protocol.search, *to_train)))
+    check_inputs(space, generators)
+    return Checked(space, protocol, base, generators, run_dir, cache_folder().absolute(), address)
+
+
+def plan_for(checked: Checked, nodes: list[dict[str, float]]) -> ResourcePlan:
+    """Decide how the run spreads over the machines."""
+    space = checked.space
+    return plan_resources(nodes, space.resources, len(checked.protocol.folds), space.search.trials)
+
+
+def execute(checked: Checked, console: Console, *, started: float, time_budget: float | None) -> int:
+    """Carry a run out.
+
+    Returns:
+        The exit code: 0 if a trial completed, else 1.
+    """
+    space, run_dir = checked.space, checked.run_dir
+    inputs = prepare_inputs(space, checked.generators, checked.cache, console)
+    run_dir.mkdir(parents=True)
+    (run_dir / "space.yaml").write_text(dump_space(space), encoding="utf-8")
+    records = Records(run_dir, space.search.objective, space.training.epochs, started)
+    with ray_session(checked.address, run_dir / "logs") as nodes:
+        plan = plan_for(checked, nodes)
+        description = describe_run(space, checked.protocol, inputs, nodes)
+        _write_json(run_dir / "environment.json", description)
+        job = _build_job(checked, inputs, plan, console)
+        deadline = time.time() + time_budget if time_budget else math.inf
+        _search(space, job, plan, records, deadline, console)
+    keep_winner(space, records, run_dir)
+    console.print(f"report {write_report(run_dir)}")
+    if records.best is None:
+        console.print(f"no trial completed; the logs are in {run_dir / 'logs'}")
+    return 0 if records.best else 1
+
+
+def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Console) -> Job:
+    space = checked.space
+    info = CheckpointInfo(
+        space.detector.name,
+        space.data.image_size,
+        checked.base.generators,
+        space.data.format_alignment,
+        inputs.simulated,
+    )
+    if checked.base.kind != "scratch":
+        console.print(f"base weights: {space.detector.base} (trained once, then cached)")
+    base = prepare_base(space, checked.base, inputs.folders, checked.cache, info, plan, checked.run_dir)
+    return Job(
+        run_dir=checked.run_dir,
+        cache=checked.cache,
+        folders={name: inputs.folders[name] for name in checked.protocol.search},
+        folds=checked.protocol.folds,
+        data=space.data,
+        detector=space.detector.name,
+        base=base,
+        info=info,
+        objective=space.search.objective,
+        seed=space.search.seed,
+    )
+
+
+def _search(
+    space: Space, job: Job, plan: ResourcePlan, records: Records, deadline: float, console: Console
+) -> None:
+    board = Board(job.run_dir / "tensorboard")
+    display = Display(records, space.search.trials, deadline, console)
+    display.note(f"run directory {job.run_dir}")
+    display.note(f"watch it with: tensorboard --logdir {job.run_dir / 'tensorboard'}")
+    display.start()
+    try:
+        run_search(space, job, plan, Monitor(records, board, display), deadline)
+    finally:
+        display.stop()
+        board.close()
+        timing = records.timing(plan.shape.workers * plan.concurrent, plan.concurrent)
+        _write_json(job.run_dir / "timing.json", timing)
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

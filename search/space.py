@@ -1,0 +1,267 @@
+"""Space files: YAML in, a frozen and validated `Space` out.
+
+Every mistake becomes one line that names the key, the value and what is allowed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from genimage_core.policy import FrequencyPolicy
+from genimage_core.protocol import OBJECTIVES, Protocol, TrainOn
+from genimage_core.settings import DataSettings, DetectorSettings, TrainingSettings, require
+
+MINI = "mini"
+POLICY_FIELDS = tuple(field.name for field in fields(FrequencyPolicy))
+TRAINING_FIELDS = ("batch_size", "learning_rate", "weight_decay", "warmup", "flip")
+DETECTOR_FIELDS = ("freeze_depth",)
+SEARCHABLE = POLICY_FIELDS + TRAINING_FIELDS + DETECTOR_FIELDS
+
+Value = bool | int | float | str
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProtocolSection(_Section):
+    """Which generators the search sees, how detectors are trained on them, and which stay sealed."""
+
+    train_on: TrainOn = "one"
+    search: tuple[str, ...]
+    sealed: tuple[str, ...] = ()
+
+
+class SearchSection(_Section):
+    """How the search goes."""
+
+    trials: int = Field(default=64, ge=1)
+    sampler: Literal["tpe", "random"] = "tpe"
+    scheduler: Literal["asha", "none"] = "asha"
+    grace_period: int = Field(default=1, ge=1)
+    reduction_factor: int = Field(default=3, ge=2)
+    objective: Literal[OBJECTIVES] = "off_family_accuracy"  # type: ignore[valid-type]
+    seed: int = Field(default=0, ge=0)
+
+
+class ResourcesSection(_Section):
+    """What one trial occupies; `auto` is decided from the machines that are there."""
+
+    workers_per_trial: Literal["auto"] | int = "auto"
+    gpus_per_worker: Literal["auto"] | float = "auto"
+    cpus_per_worker: Literal["auto"] | float = "auto"
+
+
+class Range(_Section):
+    """A numeric parameter between two ends, both included."""
+
+    low: float
+    high: float
+    type: Literal["float", "int"] = "float"
+    log: bool = False
+    step: float | None = Field(default=None, gt=0)
+    when: dict[str, list[Value]] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Range":
+        if self.low > self.high:
+            raise ValueError(f"low must not exceed high, got low {self.low:g} and high {self.high:g}")
+        if self.log and (self.low <= 0 or self.step is not None):
+            raise ValueError(f"log needs low above 0 and no step, got low {self.low:g}, step {self.step}")
+        whole = all(float(x).is_integer() for x in (self.low, self.high, self.step or 1))
+        if self.type == "int" and not whole:
+            raise ValueError(f"type int needs whole numbers, got low {self.low:g} and high {self.high:g}")
+        return self
+
+    @property
+    def ends(self) -> tuple[Value, ...]:
+        """The two extreme values."""
+        return (int(self.low), int(self.high)) if self.type == "int" else (self.low, self.high)
+
+
+class Choices(_Section):
+    """A parameter that takes one of a few values."""
+
+    choices: list[Value] = Field(min_length=1)
+    when: dict[str, list[Value]] | None = None
+
+    @property
+    def ends(self) -> tuple[Value, ...]:
+        """Every value."""
+        return tuple(self.choices)
+
+
+Parameter = Range | Choices
+
+
+class Space(_Section):
+    """A validated space file.
+
+    `space` holds the searched parameters and fixed values of the fields in `SEARCHABLE`.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    data: DataSettings = DataSettings()
+    protocol: ProtocolSection
+    detector: DetectorSettings = DetectorSettings()
+    training: TrainingSettings = TrainingSettings()
+    base_training: TrainingSettings | None = None
+    search: SearchSection = SearchSection()
+    resources: ResourcesSection = ResourcesSection()
+    space: dict[str, Parameter | Value] = {}
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """The searched parameters, conditions after what they depend on."""
+        searched = {k: v for k, v in self.space.items() if isinstance(v, Range | Choices)}
+        return dict(sorted(searched.items(), key=lambda item: item[1].when is not None))
+
+    @property
+    def fixed(self) -> dict[str, Value]:
+        """The fixed values."""
+        return {k: v for k, v in self.space.items() if not isinstance(v, Range | Choices)}
+
+    @model_validator(mode="after")
+    def _check_space(self) -> "Space":
+        for key, entry in self.space.items():
+            require(key in SEARCHABLE, f"space.{key}: key", key, f"one of {', '.join(SEARCHABLE)}")
+            values = entry.ends if isinstance(entry, Range | Choices) else (entry,)
+            for value in values:
+                try:
+                    settle(self, {key: value})
+                except (ValueError, TypeError) as error:
+                    raise ValueError(f"space.{key}: {error}") from error
+            _check_condition(key, entry, self.space)
+        return self
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """One configuration of the search, settled: what every fold of the trial is trained with."""
+
+    policy: FrequencyPolicy
+    training: TrainingSettings
+    freeze_depth: int
+
+
+def settle(space: Space, values: Mapping[str, Value], *, baseline: bool = False) -> TrialPlan:
+    """Turn sampled values into settings, over the fixed values and the defaults of the sections.
+
+    The baseline takes the identity policy, whatever is fixed, and the sections' own training settings.
+
+    Raises:
+        ValueError: If a value is impossible; the message names its field.
+    """
+    chosen = {} if baseline else {**space.fixed, **values}
+
+    def part(names: tuple[str, ...]) -> dict[str, Any]:
+        return {name: chosen[name] for name in names if name in chosen}
+
+    detector = replace(space.detector, **part(DETECTOR_FIELDS))
+    training = replace(space.training, **part(TRAINING_FIELDS))
+    return TrialPlan(FrequencyPolicy(**part(POLICY_FIELDS)), training, detector.freeze_depth)
+
+
+def _check_condition(key: str, entry: Parameter | Value, space: Mapping[str, Parameter | Value]) -> None:
+    when = entry.when if isinstance(entry, Range | Choices) else None
+    for other, values in (when or {}).items():
+        parent = space.get(other)
+        if not isinstance(parent, Choices) or parent.when is not None:
+            raise ValueError(f"space.{key}.when: {other} must be an unconditional parameter with choices")
+        unknown = [value for value in values if value not in parent.choices]
+        if unknown:
+            raise ValueError(f"space.{key}.when: {other} has no choice {unknown[0]!r}: {parent.choices}")
+
+
+def is_mini(root: str | None) -> bool:
+    """Whether the data root is the embedded data set."""
+    return root in (None, MINI)
+
+
+def load_space(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Space:
+    """Read a space file.
+
+    Args:
+        path: YAML file.
+        overrides: Values of the command line by section and key; None is skipped.
+
+    Raises:
+        ValueError: With one line per mistake: file, key, what is wrong, what is allowed.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"cannot read space file {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"space file {path} must hold keys and values, got {type(content).__name__}")
+    embedded = content.pop("embedded", None) or {}
+    given = {s: {k: v for k, v in kv.items() if v is not None} for s, kv in (overrides or {}).items()}
+    merged = _merge(content, given)
+    if is_mini((merged.get("data") or {}).get("root")):
+        merged = _merge(_merge(content, embedded), given)
+    try:
+        return Space.model_validate(merged)
+    except ValidationError as error:
+        lines = [f"{path}: {line}" for line in _explain(error)]
+        raise ValueError("\n".join(lines)) from None
+
+
+def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _explain(error: ValidationError) -> list[str]:
+    lines: dict[str, str] = {}
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"] if part not in ("Range", "Choices", *_UNION_TAGS))
+        if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            what = f"unknown key; allowed: {', '.join(_allowed_at(item['loc'][:-1]))}"
+        else:
+            what = item["msg"].removeprefix("Value error, ")
+            given = item.get("input")
+            if isinstance(given, bool | int | float | str) and repr(given) not in what:
+                what += f", got {given!r}"
+        lines.setdefault(where, f"{where}: {what}" if where else what)
+    return list(lines.values())
+
+
+_UNION_TAGS = ("bool", "int", "float", "str", "literal['auto']")
+_SECTIONS: dict[str, type] = {
+    "data": DataSettings,
+    "detector": DetectorSettings,
+    "training": TrainingSettings,
+    "base_training": TrainingSettings,
+    "protocol": ProtocolSection,
+    "search": SearchSection,
+    "resources": ResourcesSection,
+}
+
+
+def _allowed_at(location: tuple[int | str, ...]) -> list[str]:
+    if not location:
+        return [*Space.model_fields, "embedded"]
+    section = _SECTIONS.get(str(location[0]))
+    if section is None:
+        return [*Range.model_fields, "choices"]
+    return list(section.model_fields) if issubclass(section, BaseModel) else [f.name for f in fields(section)]
+
+
+def build_protocol(space: Space, base_generators: tuple[str, ...]) -> Protocol:
+    """Build the protocol of a space whose base was trained on `base_generators`."""
+    section = space.protocol
+    return Protocol(section.train_on, section.search, section.sealed, base_generators)
+
+
+def dump_space(space: Space) -> str:
+    """Write a space as YAML that `load_space` reads back to an equal one."""
+    content = space.model_dump(mode="json", exclude_none=True)
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+

@@ -1,0 +1,94 @@
+"""One trial: `step()` is one epoch of every fold and its evaluation, carried out by a warm worker group."""
+
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from genimage_core.protocol import summarise
+from search.job import FoldResult, Job, merge
+from search.space import Space, settle
+from search.workers import GroupShape, WorkerGroup
+
+
+class DetectorTrial(tune.Trainable):
+    """Ray Tune's view of a trial; the actor and its workers are handed on from one trial to the next.
+
+    An early stop is decided between two steps, so it never has to kill a worker.
+    """
+
+    def setup(self, config: dict[str, Any], job: Job, space: Space, shape: GroupShape) -> None:
+        """Start the worker group and load the first trial."""
+        self._job, self._space = job, space
+        self._group = WorkerGroup(job, shape)
+        try:
+            self._begin(config)
+        except BaseException:
+            self._group.close()
+            raise
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._epoch, self._number = 0, config["number"]
+        self._plan = settle(self._space, config["params"], baseline=config["role"] == "baseline")
+        name = trial_name(self._number)
+        self._checkpoints = self._job.run_dir / "checkpoints" / name
+        self._group.load(self._plan, self._job.run_dir / "tensorboard" / name)
+
+    def step(self) -> dict[str, Any]:
+        """Train and evaluate one epoch of every fold."""
+        started = time.perf_counter()
+        try:
+            ranks = self._group.epoch(self._epoch)
+        except BaseException:
+            # Ray Tune throws this actor away; its workers must not keep the CPUs of the next one.
+            self._group.close()
+            raise
+        self._epoch += 1
+        busy = max(sum(r.train_s + r.eval_s for r in rank.values()) for rank in ranks)
+        result = self._summary(merge(ranks))
+        result["busy_s"], result["wait_s"] = busy, time.perf_counter() - started - busy
+        return result | {"started": time.time() - (time.perf_counter() - started), "workers": len(ranks)}
+
+    def _summary(self, results: dict[str, FoldResult]) -> dict[str, Any]:
+        matrix = {fold: result.scores for fold, result in results.items()}
+        metrics = summarise(self._job.folds, matrix)
+        return metrics | {
+            "epoch": self._epoch,
+            "done": self._epoch >= self._plan.training.epochs,
+            "train_loss": sum(r.loss for r in results.values()) / len(results),
+            "train_s": sum(r.train_s for r in results.values()),
+            "eval_s": sum(r.eval_s for r in results.values()),
+            "matrix": {f: {g: asdict(s) for g, s in row.items()} for f, row in matrix.items()},
+            "losses": {fold: result.loss for fold, result in results.items()},
+        }
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next trial on."""
+        self._begin(new_config)
+        return True
+
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Save this epoch in the run directory, where every node's workers can write, and drop the last."""
+        folder = self._checkpoints / f"epoch_{self._epoch}"
+        self._group.save(folder)
+        for older in self._checkpoints.iterdir():
+            if older != folder:
+                shutil.rmtree(older)
+        return {"epoch": self._epoch, "folder": str(folder)}
+
+    def load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Continue a trial from its last saved epoch."""
+        self._epoch = checkpoint["epoch"]
+        self._group.restore(Path(checkpoint["folder"]))
+
+    def cleanup(self) -> None:
+        """End the workers."""
+        self._group.close()
+
+
+def trial_name(number: int) -> str:
+    """Name of a trial's folders."""
+    return f"trial_{number:04d}"
