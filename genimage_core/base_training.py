@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
-from genimage_core.augment import FrequencyPolicy
 from genimage_core.bases import BaseRecipe
 from genimage_core.data.images import ImageSet
 from genimage_core.detectors.checkpoint import load_detector, save_checkpoint
 from genimage_core.detectors.detector import Detector, build_detector
+from genimage_core.policy import FrequencyPolicy
 from genimage_core.training import build_optimizer, train_epoch
 
 Report = Callable[[int, float], None]  # epochs done, loss
@@ -43,7 +43,9 @@ def _train(recipe: BaseRecipe, images: ImageSet, device: torch.device, report: R
     return detector
 
 
-def start_from(path: Path | None, *, detector: str, image_size: int, freeze_depth: int, seed: int) -> Detector:
+def start_from(
+    path: Path | None, *, detector: str, image_size: int, freeze_depth: int, seed: int
+) -> Detector:
     """Build a detector on the weights at `path`, or on random ones drawn by `seed` if there is none.
 
     Raises:

@@ -1,4 +1,4 @@
-"""PURE: from logits and labels to the numbers that a report shows. Label 1 = fake, logit > 0 = called fake."""
+"""PURE: from logits and labels to the numbers of a report. Label 1 = fake, logit > 0 = called fake."""
 
 from dataclasses import dataclass
 

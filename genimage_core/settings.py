@@ -62,6 +62,7 @@ class TrainingSettings:
         weight_decay: Decoupled decay, applied to weights of two and more dimensions.
         warmup: Share of all steps during which the rate rises linearly, 0 to 1.
         flip: Mirror every image left to right with probability one half.
+        clip_norm: Greatest norm of a step's gradient; longer ones are shortened to it.
     """
 
     epochs: int = 3
@@ -70,6 +71,7 @@ class TrainingSettings:
     weight_decay: float = 0.05
     warmup: float = 0.1
     flip: bool = True
+    clip_norm: float = 5.0
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -79,6 +81,7 @@ class TrainingSettings:
         require(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "above 0 and at most 1")
         require(0 <= self.weight_decay <= 1, "weight_decay", self.weight_decay, "within [0, 1]")
         require(0 <= self.warmup <= 1, "warmup", self.warmup, "within [0, 1]")
+        require(self.clip_norm > 0, "clip_norm", self.clip_norm, "above 0")
 
 
 @dataclass(frozen=True)

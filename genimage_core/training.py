@@ -4,14 +4,16 @@ import math
 import time
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genimage_core.augment import FrequencyPolicy, apply, sample
+from genimage_core.augment import apply, sample
 from genimage_core.data.images import ImageSet
 from genimage_core.detectors.detector import Detector
+from genimage_core.policy import FrequencyPolicy
 from genimage_core.settings import TrainingSettings, derive_seed
 
 
@@ -49,7 +51,7 @@ def learning_rate_at(step: int, total_steps: int, settings: TrainingSettings) ->
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def to_batch(images: NDArray, device: torch.device) -> Tensor:
+def to_batch(images: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Turn uint8 (B, H, W, 3) into float32 (B, 3, H, W) in [0, 1] on `device`."""
     return torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
 
@@ -87,7 +89,7 @@ def train_epoch(
     device = next(detector.parameters()).device
     generator = torch.Generator().manual_seed(derive_seed(seed, epoch))
     order = torch.randperm(len(data.labels), generator=generator)
-    batches = order.split(settings.batch_size)
+    batches = torch.split(order, settings.batch_size)
     detector.train()
     losses = []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -97,7 +99,7 @@ def train_epoch(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             images, labels = draw_batch(data, chosen, policy, settings, generator, device)
-            losses.append(_step(detector, optimizer, images, labels) * len(chosen))
+            losses.append(_step(detector, optimizer, images, labels, settings.clip_norm) * len(chosen))
             _check_finite(losses, every=50, epoch=epoch)
     _check_finite(losses, every=1, epoch=epoch)
     mean = float(torch.stack(losses).sum() / len(order))
@@ -118,18 +120,20 @@ def draw_batch(
     if settings.flip:
         mirrored = torch.rand(len(chosen), generator=generator) < 0.5
         images = torch.where(mirrored.to(device).view(-1, 1, 1, 1), images.flip(3), images)
-    if not policy.is_identity:
-        params = sample(policy, len(chosen), generator, labels=labels)
-        images = apply(images, params)
-    return images, labels.to(device).float()
+    # Drawn for the identity too, so that trials with one seed meet the same order and flips.
+    params = sample(policy, len(chosen), generator, labels=labels)
+    return apply(images, params), labels.to(device).float()
 
 
-def _step(detector: Detector, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> Tensor:
+def _step(
+    detector: Detector, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, clip_norm: float
+) -> Tensor:
     with autocast(images.device):
         logits = detector(images)
     loss = functional.binary_cross_entropy_with_logits(logits.float(), labels)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_([p for p in detector.parameters() if p.requires_grad], clip_norm)
     optimizer.step()
     return loss.detach()
 

@@ -95,7 +95,10 @@ def prepare_base(
     if base.kind == "checkpoint":
         shutil.copyfile(base.target, target)
         return target
-    resources: dict[str, Any] = {"num_cpus": plan.shape.cpus * plan.shape.workers, "num_gpus": plan.shape.gpus}
+    resources: dict[str, Any] = {
+        "num_cpus": plan.shape.cpus * plan.shape.workers,
+        "num_gpus": plan.shape.gpus,
+    }
     if plan.shape.gpus or plan.concurrent > 1:
         resources["num_cpus"] = plan.shape.cpus
     task = ray.remote(**resources)(_make_base)
@@ -130,5 +133,3 @@ def _make_base(
     images = load_images(folders[base.target], "train", space.data, space.search.seed, cache)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return ensure_base(base_recipe(space, base, images, info), images, cache, device)
-
-

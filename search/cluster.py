@@ -24,6 +24,8 @@ ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",  # a dead worker is noticed within two of these
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # one process less per group
     "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "180",  # importing torch on a slow disk takes its time
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait starve the other processes
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths stay what the user wrote
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our own records and TensorBoard stand in
@@ -59,12 +61,11 @@ def ray_session(address: str | None, log_folder: Path) -> Iterator[list[dict[str
         The resources of every living node.
     """
     os.environ.update(ENVIRONMENT)
-    for name in ("ray", "ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     environment = {"env_vars": dict(ENVIRONMENT)}
     if address:
         ray.init(address=address, runtime_env=environment, **quiet)
+        _log_to_file(log_folder)
         try:
             yield _nodes()
         finally:
@@ -81,10 +82,21 @@ def ray_session(address: str | None, log_folder: Path) -> Iterator[list[dict[str
             _node_ip_address="127.0.0.1",
             **quiet,
         )
+        _log_to_file(log_folder)
         yield _nodes()
     finally:
         ray.shutdown()
         _keep_logs(folder, log_folder)
+
+
+def _log_to_file(folder: Path) -> None:
+    # Ray talks a lot; the terminal belongs to the search's own display.
+    folder.mkdir(parents=True, exist_ok=True)
+    logger = logging.getLogger("ray")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+    logger.addHandler(logging.FileHandler(folder / "driver.log"))
+    logger.propagate = False
 
 
 def _nodes() -> list[dict[str, float]]:
@@ -124,7 +136,7 @@ def plan_resources(
     workers = int(_given(section.workers_per_trial, automatic))
     if not 1 <= workers <= folds:
         raise ValueError(
-            f"resources.workers_per_trial must be within 1 to {folds}, one per detector of a trial, got {workers}"
+            f"resources.workers_per_trial must be within 1 to {folds} (detectors per trial), got {workers}"
         )
     default_cpus = _automatic_cpus(cpus, gpus, gpus_per_worker, workers, trials)
     shape = GroupShape(workers, _given(section.cpus_per_worker, default_cpus), gpus_per_worker)

@@ -67,7 +67,9 @@ class Display:
         baseline = f"baseline {r.baseline.value(r.objective):.4f}" if r.baseline else "baseline not yet"
         best = f"best {r.best.value(r.objective):.4f} (trial {r.best.number})" if r.best else "no best yet"
         left = self.seconds_left()
-        return f"{counts or 'starting'}; {best}, {baseline}" + (f"; about {_clock(left)} left" if left else "")
+        return f"{counts or 'starting'}; {best}, {baseline}" + (
+            f"; about {_clock(left)} left" if left else ""
+        )
 
     def seconds_left(self) -> float | None:
         """Estimate from the finished trials' pace, bounded by the time budget."""

@@ -40,13 +40,13 @@ def _print_estimate(checked: Checked, plan: ResourcePlan, console: Console) -> N
     full = full_length_seconds(checked, plan, train_s, eval_s)
     trials = checked.space.search.trials
     stopped = full * _shortest_share(checked) * trials
-    console.print("[bold]time[/bold] (measured on this machine with random images, one batch size)")
+    console.print("[bold]time[/bold] (measured on this machine, random images)")
     console.print(
         f"  {train_s * 1e3:.1f} ms per training image, {eval_s * 1e3:.1f} ms per evaluated image; "
         f"{full:.0f} s per full trial"
     )
     console.print(
-        f"  {trials} trials: {stopped / plan.concurrent / 60:.1f} min if early stopping cuts as much as it can, "
+        f"  {trials} trials: {stopped / plan.concurrent / 60:.1f} min if early stopping cuts all it can, "
         f"{full * trials / plan.concurrent / 60:.1f} min if nothing is stopped; start-up comes on top"
     )
 
@@ -89,7 +89,7 @@ def measure_image_seconds(checked: Checked, threads: int) -> tuple[float, float]
 
     def train() -> None:
         logits = detector.train()(to_batch(images, device))
-        functional.softplus(logits).mean().backward()
+        functional.softplus(logits).mean().backward()  # type: ignore[no-untyped-call]
 
     def seconds(work: object) -> float:
         assert callable(work)

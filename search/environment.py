@@ -75,7 +75,9 @@ def _hardware(nodes: Sequence[Mapping[str, float]]) -> dict[str, Any]:
         for line in (cpu_info.read_text(encoding="utf-8").splitlines() if cpu_info.exists() else [])
         if line.startswith("model name")
     ]
-    accelerators = [key.partition(":")[2] for node in nodes for key in node if key.startswith("accelerator_type:")]
+    accelerators = [
+        key.partition(":")[2] for node in nodes for key in node if key.startswith("accelerator_type:")
+    ]
     return {
         "platform": platform.platform(terse=True),
         "cpu_model": names[0] if names else platform.processor() or platform.machine(),

@@ -1,4 +1,4 @@
-"""What one worker does for a trial: train its folds, evaluate them on every search generator. Knows no Ray."""
+"""What one worker does for a trial: train and evaluate its folds. Knows no Ray."""
 
 import time
 from collections.abc import Iterable

@@ -16,12 +16,22 @@ class Mailbox:
         self._answers: dict[int, Any] = {}
         self._complete = asyncio.Event()
 
-    async def post(self, command: Any) -> None:
-        """Give a command to every rank; None ends them."""
+    async def ask(self, command: Any) -> list[Any]:
+        """Give a command to every rank and wait for all answers; the answers by rank.
+
+        One call, because an asyncio actor does not promise to run two calls in the order they were made.
+        """
         self._answers.clear()
         self._complete.clear()
         for queue in self._commands:
-            await queue.put(command)
+            queue.put_nowait(command)
+        await self._complete.wait()
+        return [self._answers[rank] for rank in sorted(self._answers)]
+
+    async def end(self) -> None:
+        """Tell every rank to end."""
+        for queue in self._commands:
+            queue.put_nowait(None)
 
     async def next(self, rank: int) -> Any:
         """Wait for the next command of `rank`."""
@@ -32,8 +42,3 @@ class Mailbox:
         self._answers[rank] = answer
         if len(self._answers) == len(self._commands):
             self._complete.set()
-
-    async def answers(self) -> list[Any]:
-        """Wait until every rank has answered; the answers by rank."""
-        await self._complete.wait()
-        return [self._answers[rank] for rank in sorted(self._answers)]

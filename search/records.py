@@ -97,7 +97,9 @@ class Records:
         record.error = error
         reached = record.epochs[-1]["epoch"] if record.epochs else 0
         finite = math.isfinite(record.value(self.objective))
-        record.state = "failed" if error or not finite else "completed" if reached >= self.epochs else "stopped"
+        record.state = (
+            "failed" if error or not finite else "completed" if reached >= self.epochs else "stopped"
+        )
         with (self.run_dir / "trials.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(_line(record)) + "\n")
         self._write_table()
@@ -105,7 +107,12 @@ class Records:
 
     def _write_table(self) -> None:
         rows = [
-            {"number": r.number, "role": r.role, "state": r.state, "epoch": r.epochs[-1]["epoch"] if r.epochs else 0}
+            {
+                "number": r.number,
+                "role": r.role,
+                "state": r.state,
+                "epoch": r.epochs[-1]["epoch"] if r.epochs else 0,
+            }
             | {name: r.epochs[-1][name] for name in METRICS if r.epochs}
             | {"train_s": sum(e["train_s"] for e in r.epochs), "eval_s": sum(e["eval_s"] for e in r.epochs)}
             | {"retries": r.retries, "error": r.error, "trial_id": r.trial_id}

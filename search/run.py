@@ -16,8 +16,8 @@ from search.space import Space, load_space
 
 DESCRIPTION = """\
 Search frequency augmentation and freeze depth for detectors of generated images that hold up on generators
-they were not trained on. Trains one detector per fold and trial, evaluates it on every search generator, stops
-poor trials early, and writes a report into the run directory.
+they were not trained on. Trains one detector per fold and trial, evaluates it on every search generator,
+stops poor trials early, and writes a report into the run directory.
 """
 EPILOGUE = """\
 Without --data, data.root in the space file or GENIMAGE_ROOT, the embedded, SIMULATED data set is used; it is

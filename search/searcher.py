@@ -50,9 +50,9 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         return {"number": trial.number, "role": role, "params": params}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Keep the objective of an epoch; a repeated epoch after a retry overwrites nothing."""
+        """Keep the objective of an epoch; one that a retry went through again changes nothing."""
         trial, value = self._ot_trials[trial_id], result[self._metric]
-        known = self._ot_study._storage.get_trial(trial._trial_id).intermediate_values
+        known = self._ot_study.get_trials(deepcopy=False)[trial.number].intermediate_values
         if math.isfinite(value) and result["epoch"] not in known:
             trial.report(value, result["epoch"])
 
@@ -64,6 +64,8 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
             return
         value = (result or {}).get(self._metric, math.nan)
         trial = self._ot_trials[trial_id]
+        if result:
+            self.on_trial_result(trial_id, result)  # Ray Tune tells the last epoch only here
         if error or not math.isfinite(value):
             self._ot_study.tell(trial, state=TrialState.FAIL)
         elif (result or {}).get("epoch", 0) < self._epochs:
@@ -102,8 +104,7 @@ def suggest_parameters(space: Space, trial: optuna.trial.BaseTrial) -> dict[str,
 
 def _suggest(trial: optuna.trial.BaseTrial, name: str, parameter: Parameter) -> Value:
     if isinstance(parameter, Choices):
-        value: Value = trial.suggest_categorical(name, parameter.choices)
-        return value
+        return trial.suggest_categorical(name, parameter.choices)  # type: ignore[return-value]
     assert isinstance(parameter, Range), parameter
     if parameter.type == "int":
         step = int(parameter.step or 1)

@@ -17,7 +17,7 @@ from genimage_core.settings import DataSettings, DetectorSettings, TrainingSetti
 
 MINI = "mini"
 POLICY_FIELDS = tuple(field.name for field in fields(FrequencyPolicy))
-TRAINING_FIELDS = ("batch_size", "learning_rate", "weight_decay", "warmup", "flip")
+TRAINING_FIELDS = ("batch_size", "learning_rate", "weight_decay", "warmup", "flip", "clip_norm")
 DETECTOR_FIELDS = ("freeze_depth",)
 SEARCHABLE = POLICY_FIELDS + TRAINING_FIELDS + DETECTOR_FIELDS
 
@@ -234,7 +234,7 @@ def _explain(error: ValidationError) -> list[str]:
 
 
 _UNION_TAGS = ("bool", "int", "float", "str", "literal['auto']")
-_SECTIONS: dict[str, type] = {
+_SECTIONS: dict[str, Any] = {
     "data": DataSettings,
     "detector": DetectorSettings,
     "training": TrainingSettings,
@@ -264,4 +264,3 @@ def dump_space(space: Space) -> str:
     """Write a space as YAML that `load_space` reads back to an equal one."""
     content = space.model_dump(mode="json", exclude_none=True)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-

@@ -14,7 +14,7 @@ from search.space import Space, settle
 from search.workers import GroupShape, WorkerGroup
 
 
-class DetectorTrial(tune.Trainable):
+class DetectorTrial(tune.Trainable):  # type: ignore[misc]
     """Ray Tune's view of a trial; the actor and its workers are handed on from one trial to the next.
 
     An early stop is decided between two steps, so it never has to kill a worker.
@@ -39,18 +39,20 @@ class DetectorTrial(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train and evaluate one epoch of every fold."""
-        started = time.perf_counter()
         try:
-            ranks = self._group.epoch(self._epoch)
+            return self._run_epoch()
         except BaseException:
             # Ray Tune throws this actor away; its workers must not keep the CPUs of the next one.
             self._group.close()
             raise
+
+    def _run_epoch(self) -> dict[str, Any]:
+        started, clock = time.time(), time.perf_counter()
+        ranks = self._group.epoch(self._epoch)
         self._epoch += 1
         busy = max(sum(r.train_s + r.eval_s for r in rank.values()) for rank in ranks)
-        result = self._summary(merge(ranks))
-        result["busy_s"], result["wait_s"] = busy, time.perf_counter() - started - busy
-        return result | {"started": time.time() - (time.perf_counter() - started), "workers": len(ranks)}
+        waited = time.perf_counter() - clock - busy
+        return self._summary(merge(ranks)) | {"started": started, "busy_s": busy, "wait_s": waited}
 
     def _summary(self, results: dict[str, FoldResult]) -> dict[str, Any]:
         matrix = {fold: result.scores for fold, result in results.items()}

@@ -37,7 +37,9 @@ def run_search(space: Space, job: Job, plan: ResourcePlan, monitor: Monitor, dea
             max_concurrent_trials=plan.concurrent,
             reuse_actors=True,
             trial_name_creator=lambda trial: trial_name(trial.config.get("number", 0)),
-            trial_dirname_creator=lambda trial: f"{trial_name(trial.config.get('number', 0))}_{trial.trial_id}",
+            trial_dirname_creator=lambda trial: (
+                f"{trial_name(trial.config.get('number', 0))}_{trial.trial_id}"
+            ),
         ),
         run_config=tune.RunConfig(
             name="tune",

@@ -82,13 +82,12 @@ class WorkerGroup:
     def close(self, timeout_s: float = 20.0) -> None:
         """Let the workers end and give their resources back; safe to call twice or after a death."""
         if self._thread.is_alive():
-            self._mailbox.post.remote(None)
+            self._mailbox.end.remote()
             self._thread.join(timeout_s)
         ray.kill(self._mailbox)
 
     def _call(self, command: tuple[Any, ...]) -> list[Any]:
-        self._mailbox.post.remote(command)
-        answers = self._mailbox.answers.remote()
+        answers = self._mailbox.ask.remote(command)
         while not ray.wait([answers], timeout=POLL_S)[0]:
             if not self._thread.is_alive():
                 raise WorkerGroupDied(f"the worker group ended during {command[0]!r}: {self._cause()}")

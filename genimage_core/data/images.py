@@ -150,5 +150,3 @@ def _centre_crop(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
         height, width = pixels.shape[:2]
     top, left = (height - size) // 2, (width - size) // 2
     return pixels[top : top + size, left : left + size]
-
-

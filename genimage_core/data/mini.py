@@ -18,9 +18,11 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from typing import IO
 
 import numpy as np
 from filelock import FileLock
@@ -136,58 +138,72 @@ def _remove(folder: Path) -> None:
         time.sleep(0.1)
 
 
+@dataclass(frozen=True)
+class _Worker:
+    """A process that makes one share of the scenes, and the file that takes its complaints."""
+
+    process: "subprocess.Popen[str]"
+    complaints: IO[str]
+
+    def listen(self, news: "SimpleQueue[int | _Worker]") -> None:
+        """Pass on how many scenes were made, and at last, once the process has ended, the worker itself."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            news.put(int(line))
+        self.process.wait()
+        news.put(self)
+
+    def check(self) -> None:
+        """Raise `RuntimeError` if the process that has ended failed."""
+        self.complaints.seek(0)
+        last = self.complaints.read()[-2000:].strip() or "it said nothing"
+        if self.process.returncode != 0:
+            raise RuntimeError(
+                f"a worker that makes mini ended with status {self.process.returncode}: {last}"
+            )
+
+
 def _run_workers(folder: Path, settings: MiniSettings, progress: Progress) -> None:
     total = len(_jobs(settings))
     count = min(MOST_WORKERS, os.cpu_count() or 1, total)
-    news: SimpleQueue[int | None] = SimpleQueue()  # scenes done, or None: a worker is through
-
-    def run(share: int) -> None:
+    news: SimpleQueue[int | _Worker] = SimpleQueue()
+    with ExitStack() as files, ThreadPoolExecutor(count) as pool:
+        workers = [_start_worker(folder, settings, (share, count), files) for share in range(count)]
         try:
-            _run_worker(folder, settings, (share, count), news)
+            for worker in workers:
+                pool.submit(worker.listen, news)
+            done, running = 0, count
+            while running:
+                message = news.get()
+                if isinstance(message, _Worker):
+                    message.check()
+                    running -= 1
+                else:
+                    done += message
+                    progress(done, total)
         finally:
-            news.put(None)
-
-    with ThreadPoolExecutor(count) as pool:
-        runs = [pool.submit(run, share) for share in range(count)]
-        done, running = 0, count
-        while running:
-            message = news.get()
-            if message is None:
-                running -= 1
-            else:
-                done += message
-                progress(done, total)
-        for finished in runs:
-            finished.result()
+            for worker in workers:  # those that have ended take no notice
+                worker.process.kill()
 
 
-def _run_worker(
-    folder: Path, settings: MiniSettings, share: tuple[int, int], news: "SimpleQueue[int | None]"
-) -> None:
-    order = json.dumps({"folder": str(folder), "settings": asdict(settings), "share": share})
-    package_home = str(Path(__file__).parents[2])
-    paths = [package_home, *filter(None, [os.environ.get("PYTHONPATH")])]
-    with (
-        tempfile.TemporaryFile("w+") as complaints,
+def _start_worker(folder: Path, settings: MiniSettings, share: tuple[int, int], files: ExitStack) -> _Worker:
+    paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    complaints = files.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115 - the stack closes it
+    process = files.enter_context(
         subprocess.Popen(
             [sys.executable, "-m", "genimage_core.data.mini"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=complaints,
             text=True,
-            # Tables of 64 x 64 gain nothing from threads, and each worker would start one per core.
+            # Arrays of 64 x 64 gain nothing from threads, and each worker would start one per core.
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
-        ) as worker,
-    ):
-        assert worker.stdin and worker.stdout
-        worker.stdin.write(order)
-        worker.stdin.close()
-        for line in worker.stdout:
-            news.put(int(line))
-        if worker.wait() != 0:
-            complaints.seek(0)
-            last = complaints.read()[-2000:].strip() or "it said nothing"
-            raise RuntimeError(f"a worker that makes mini ended with status {worker.returncode}: {last}")
+        )
+    )
+    assert process.stdin
+    with suppress(BrokenPipeError), process.stdin as order:  # one that is dead already is noticed later
+        json.dump({"folder": str(folder), "settings": asdict(settings), "share": share}, order)
+    return _Worker(process, complaints)
 
 
 def _work() -> None:

@@ -134,7 +134,7 @@ def shoot(scene: Scene, rng: np.random.Generator) -> Floats:
     blurred = ndimage.gaussian_filter(exposed, (*(rng.uniform(0.5, 1.0),) * 2, 0), mode="nearest")
     size = scene.light.shape[0] // OVERSAMPLING
     sensor = blurred.reshape(size, OVERSAMPLING, size, OVERSAMPLING, 3).mean(axis=(1, 3))
-    shot = np.exp(rng.uniform(np.log(1e-4), np.log(2e-3)))
+    shot = np.exp(rng.uniform(np.log(3e-4), np.log(2e-3)))
     read = np.exp(2.18 * np.log(shot) + 1.20 + rng.normal(0.0, 0.26))
     deviation = np.sqrt(shot * np.clip(sensor, 0, None) + read)
     noisy = sensor + deviation * rng.standard_normal(sensor.shape)

@@ -16,7 +16,9 @@ def ensure_imagenet_weights(detector: str) -> str:
     """
     if detector not in IMAGENET_WEIGHTS:
         known = ", ".join(IMAGENET_WEIGHTS)
-        raise ValueError(f"base imagenet exists for {known} only, got detector {detector}; choose another base")
+        raise ValueError(
+            f"base imagenet exists for {known} only, got detector {detector}; choose another base"
+        )
     repo, file = IMAGENET_WEIGHTS[detector]
     cached = try_to_load_from_cache(repo, file)
     if isinstance(cached, str):

@@ -168,13 +168,25 @@ class TestCard:
         for generator in GENERATORS:
             assert f"| {generator.name} |" in card
 
-    def test_renders_measurements(self):
+    def test_the_measurements_fit_together(self):
         record = json.loads(MATRIX_FILE.read_text(encoding="utf-8"))
         size = (len(record["rows"]), len(record["columns"]))
+        assert record["version"] == mini.MINI_VERSION
+        assert record["rows"] == record["columns"] == list(NAMES)
         assert np.array(record["accuracy"]).shape == np.array(record["standard_error"]).shape == size
+        assert set(record["hard"]) <= set(NAMES)
+        assert set(record["shortcut"]) == {*NAMES, "pooled"}
+
+    def test_renders_measurements(self):
+        record = {
+            "version": 1, "detector": "a net", "training": "long", "command": "c", "machine": "m",
+            "seeds": [0], "hard": ["adm"], "rows": ["adm"], "columns": ["adm", "glide"],
+            "accuracy": [[0.75, 0.5]], "standard_error": [[0.01, 0.02]],
+            "shortcut": {"pooled": {"accuracy": 0.5, "low": 0.48, "high": 0.52}},
+        }  # fmt: skip
         text = render_measurements(record)
-        for name in record["rows"]:
-            assert f"| {name}" in text
+        assert "| adm (hard) | 75.0 ± 1.0 | 50.0 ± 2.0 |" in text
+        assert "| pooled | 50.0 | 48.0 to 52.0 |" in text
 
 
 class TestMaking:
@@ -198,8 +210,8 @@ class TestMaking:
         assert len(folders_of_data(tmp_path)) == 1
 
     def test_killed_half_way_then_made_anew(self, tmp_path):
-        settings = MiniSettings(image_size=32, train_per_class=30, val_per_class=2)
-        process = start(tmp_path, 30)
+        settings = MiniSettings(image_size=32, train_per_class=16, val_per_class=2)
+        process = start(tmp_path, 16)
         assert process.stdout.readline().startswith("made")
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -208,13 +220,23 @@ class TestMaking:
         assert folders_of_data(tmp_path) == [root]
         time.sleep(1)  # an orphaned worker would have written by now
         assert folders_of_data(tmp_path) == [root]
-        assert len(list(root.rglob("*.jpg"))) == 8 * 2 * 32
+        assert len(list(root.rglob("*.jpg"))) == 8 * 2 * 18
         assert tree(root) == tree(ensure_mini(tmp_path / "fresh", settings))
 
     def test_a_failing_worker_is_reported_and_leaves_nothing(self, tmp_path, monkeypatch):
         monkeypatch.setattr(mini.sys, "executable", "/bin/false")
-        with pytest.raises((RuntimeError, BrokenPipeError)):
+        with pytest.raises(RuntimeError, match="status 1"):
             ensure_mini(tmp_path, TINY)
+        assert not folders_of_data(tmp_path)
+
+    def test_an_interrupt_stops_the_workers_and_leaves_nothing(self, tmp_path):
+        def interrupt(done, total):
+            raise KeyboardInterrupt
+
+        begun = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            ensure_mini(tmp_path, MiniSettings(image_size=32, train_per_class=2000), interrupt)
+        assert time.monotonic() - begun < 20  # all of it takes more than a minute
         assert not folders_of_data(tmp_path)
 
     def test_needs_no_torch(self):
