@@ -4,12 +4,11 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import ray
 
 from genimage_core.bases import BaseRecipe
-from genimage_core.data.images import ImageSet
+from genimage_core.data.images import ImageSet, load_images
 from genimage_core.detectors.info import CheckpointInfo, read_info
 from genimage_core.generators import expand
 from search.cluster import ResourcePlan
@@ -91,34 +90,34 @@ def prepare_base(
     """
     if base.kind == "scratch":
         return None
-    target = run_dir / "base.safetensors"
+    made = _find_made(space, base, folders, cache, info)
+    if made is None:
+        shape = plan.shape
+        cpus = shape.cpus if shape.gpus else shape.cpus * shape.workers
+        task = ray.remote(num_cpus=cpus, num_gpus=shape.gpus)(_make_base)
+        made = ray.get(task.remote(space, base, folders, cache, info, cpus))
+    return Path(shutil.copyfile(made, run_dir / "base.safetensors"))
+
+
+def _find_made(
+    space: Space, base: Base, folders: Mapping[str, Path], cache: Path, info: CheckpointInfo
+) -> Path | None:
+    # Looked for here because it needs no torch, which a task of its own would import for nothing.
     if base.kind == "checkpoint":
-        shutil.copyfile(base.target, target)
-        return target
-    resources: dict[str, Any] = {
-        "num_cpus": plan.shape.cpus * plan.shape.workers,
-        "num_gpus": plan.shape.gpus,
-    }
-    if plan.shape.gpus or plan.concurrent > 1:
-        resources["num_cpus"] = plan.shape.cpus
-    task = ray.remote(**resources)(_make_base)
-    made = ray.get(task.remote(space, base, folders, cache, info, resources["num_cpus"]))
-    shutil.copyfile(made, target)
-    return target
+        return Path(base.target)
+    if base.kind == "imagenet":
+        return None
+    images = load_images(folders[base.target], "train", space.data, space.search.seed, cache)
+    path = base_recipe(space, base, images, info).path_in(cache)
+    return path if path.exists() else None
 
 
 def _make_base(
-    space: Space,
-    base: Base,
-    folders: Mapping[str, Path],
-    cache: Path,
-    info: CheckpointInfo,
-    cpus: float,
+    space: Space, base: Base, folders: Mapping[str, Path], cache: Path, info: CheckpointInfo, cpus: float
 ) -> Path:
     import torch
 
     from genimage_core.base_training import ensure_base
-    from genimage_core.data.images import load_images
     from genimage_core.detectors.checkpoint import save_checkpoint
     from genimage_core.detectors.detector import build_detector
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from genimage_core.policy import FrequencyPolicy
 
 PICTURES = 6
+SMALLEST_PICTURE = 128  # pixels; smaller ones are shown enlarged
 
 
 class Board:
@@ -85,7 +86,7 @@ def contact_sheet(policy: "FrequencyPolicy", data: "ImageSet", seed: int) -> "ND
     """Draw four rows of pictures: originals, augmented, log-spectra of the first, of the second.
 
     Returns:
-        uint8 (3, 4 H, n W), half of the images real, half generated.
+        uint8 (3, 4 H, n W), small pictures enlarged by a whole factor; half of the images real, half generated.
     """
     import numpy as np
     import torch
@@ -103,5 +104,6 @@ def contact_sheet(policy: "FrequencyPolicy", data: "ImageSet", seed: int) -> "ND
     darkest, brightest = spectra[0].quantile(0.01), spectra[0].quantile(0.999)
     spectra = ((spectra - darkest) / (brightest - darkest)).expand(-1, -1, 3, -1, -1)
     rows = [torch.cat(list(row), dim=2) for row in (images, augmented, *spectra)]
-    sheet = torch.cat(rows, dim=1).clamp(0, 1).mul(255).byte().numpy()
-    return np.asarray(sheet)
+    sheet = torch.cat(rows, dim=1).clamp(0, 1).mul(255).byte()
+    zoom = max(1, SMALLEST_PICTURE // images.shape[-1])
+    return np.asarray(sheet.repeat_interleave(zoom, 1).repeat_interleave(zoom, 2).numpy())

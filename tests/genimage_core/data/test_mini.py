@@ -59,7 +59,7 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def larger(tmp_path_factory):
-    settings = MiniSettings(train_per_class=60, val_per_class=15, seed=1)
+    settings = MiniSettings(train_per_class=45, val_per_class=10, seed=1)
     return ensure_mini(tmp_path_factory.mktemp("larger"), settings)
 
 
@@ -132,6 +132,7 @@ class TestContent:
         )  # fmt: skip
         assert np.mean(guesses == labels) < 0.55
         qualities = [{f[1] for f, label in zip(facts, labels, strict=True) if label == k} for k in (0, 1)]
+        assert len({size for size, *_ in facts}) == 1
         assert qualities[0] == qualities[1] == set(range(JPEG_QUALITY[0], JPEG_QUALITY[1] + 1))
 
     def test_a_pair_shows_one_scene_with_fresh_noise(self, larger):

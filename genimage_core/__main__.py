@@ -1,0 +1,68 @@
+"""`python -m genimage_core data …`: the data commands, without Ray."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from genimage_core.cache import cache_folder
+from genimage_core.data.mini import MiniSettings, ensure_mini
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    arguments = _parse(argv)
+    console = Console(highlight=False)
+    try:
+        if arguments.action == "mini":
+            _make_mini(console)
+        else:
+            _measure_mini(arguments, console)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m genimage_core", description=__doc__)
+    data = parser.add_subparsers(dest="command", required=True).add_parser(
+        "data", help="the embedded, simulated data set"
+    )
+    actions = data.add_subparsers(dest="action", required=True)
+    actions.add_parser("mini", help="make it if it is not there, and print where it is")
+    measure = actions.add_parser(
+        "measure-mini", help="measure its cross-generator matrix and shortcut check (a quarter of an hour)"
+    )
+    measure.add_argument("--seeds", type=int, default=3, metavar="N", help="detectors per generator (3)")
+    measure.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file to write")
+    return parser.parse_args(argv)
+
+
+def _make_mini(console: Console) -> None:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("making the embedded data set", total=None)
+        root = ensure_mini(
+            cache_folder(), MiniSettings(), lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    console.print(str(root), soft_wrap=True)
+
+
+def _measure_mini(arguments: argparse.Namespace, console: Console) -> None:
+    import torch
+
+    from genimage_core.measure_mini import measure
+
+    if arguments.seeds < 1:
+        raise ValueError(f"--seeds must be at least 1, got {arguments.seeds}")
+    torch.set_num_threads(1)  # sums in one order: the same numbers again
+    command = f"python -m genimage_core data measure-mini --seeds {arguments.seeds} --out {arguments.out}"
+    record = measure(cache_folder(), range(arguments.seeds), command, console.print)
+    arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,236 @@
+import math
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from genimage_core.data.images import ImageSet
+from genimage_core.detectors.detector import build_detector
+from genimage_core.evaluation import predict
+from genimage_core.metrics import score
+from genimage_core.policy import FrequencyPolicy
+from genimage_core.settings import TrainingSettings
+from genimage_core.training import build_optimizer, draw_batch, learning_rate_at, to_batch, train_epoch
+
+SETTINGS = TrainingSettings(epochs=2, batch_size=8, learning_rate=1e-3, weight_decay=0.05)
+CPU = torch.device("cpu")
+
+
+def easy_set(per_class=12, seed=0):
+    """Fakes that are brighter."""
+    rng = np.random.default_rng(seed)
+    real = rng.integers(0, 160, (per_class, 32, 32, 3))
+    fake = rng.integers(96, 256, (per_class, 32, 32, 3))
+    labels = np.repeat([0, 1], per_class).astype(np.uint8)
+    return ImageSet(np.concatenate([real, fake]).astype(np.uint8), labels, f"easy {seed}")
+
+
+def train(policy=None, settings=SETTINGS, *, epochs=(0,), seed=0, data=None, detector=None, freeze_depth=0):
+    detector = detector or build_detector("swin_nano", image_size=32, freeze_depth=freeze_depth, seed=1)
+    optimizer = build_optimizer(detector, settings)
+    data = data or easy_set()
+    stats = [
+        train_epoch(detector, optimizer, data, policy or FrequencyPolicy(), settings, epoch=epoch, seed=seed)
+        for epoch in epochs
+    ]
+    return detector, stats
+
+
+def weights(detector):
+    return torch.cat([parameter.detach().flatten() for parameter in detector.parameters()])
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("total", [10, 200])
+def test_the_rate_rises_linearly_and_falls_as_half_a_cosine(warmup, total):
+    settings = replace(SETTINGS, warmup=warmup, learning_rate=0.01)
+    rates = [learning_rate_at(step, total, settings) for step in range(total)]
+    rising = round(warmup * total)
+    for step in range(rising):
+        assert rates[step] == pytest.approx(0.01 * (step + 1) / (rising + 1))
+    for step in range(rising, total):
+        angle = math.pi * (step - rising) / (total - rising)
+        assert rates[step] == pytest.approx(0.01 * math.cos(angle / 2) ** 2)
+    assert rates[rising] == pytest.approx(0.01) == max(rates)
+    assert all(rate > 0 for rate in rates)
+
+
+def test_the_last_rate_is_nearly_zero():
+    assert learning_rate_at(999, 1000, SETTINGS) < 1e-5 * SETTINGS.learning_rate
+
+
+@pytest.mark.parametrize("warmup", [0.05, 0.33, 1.0])
+@pytest.mark.parametrize("total", [1, 2, 7, 31])
+def test_odd_lengths_stay_within_bounds(warmup, total):
+    settings = replace(SETTINGS, warmup=warmup)
+    rates = [learning_rate_at(step, total, settings) for step in range(total)]
+    assert all(0 < rate <= settings.learning_rate for rate in rates)
+
+
+def test_the_schedule_spans_all_epochs():
+    settings, used = replace(SETTINGS, epochs=3, warmup=0.0), []
+    detector = build_detector("swin_nano", image_size=32)
+    optimizer = build_optimizer(detector, settings)
+    optimizer.register_step_pre_hook(
+        lambda optimizer, args, kwargs: used.append({group["lr"] for group in optimizer.param_groups})
+    )
+    data = easy_set(8)
+    for epoch in range(3):
+        train_epoch(detector, optimizer, data, FrequencyPolicy(), settings, epoch=epoch, seed=0)
+    assert used == [{learning_rate_at(step, 6, settings)} for step in range(6)]
+
+
+def test_an_epoch_follows_from_seed_and_epoch_alone():
+    policy = FrequencyPolicy(noise_scale=0.3, mask_kind="ring", mask_radius=0.2)
+    first, [stats] = train(policy, seed=3)
+    torch.manual_seed(99)
+    np.random.seed(99)
+    again, [stats_again] = train(policy, seed=3)
+    assert torch.equal(weights(first), weights(again)) and stats.loss == stats_again.loss
+    other_epoch, _ = train(policy, seed=3, epochs=(1,))
+    other_seed, _ = train(policy, seed=4)
+    assert not torch.equal(weights(first), weights(other_epoch))
+    assert not torch.equal(weights(first), weights(other_seed))
+
+
+def test_epochs_and_seeds_see_other_orders():
+    seen = {}
+    data = ImageSet(
+        np.arange(24, dtype=np.uint8)[:, None, None, None].repeat(32, 1).repeat(32, 2).repeat(3, 3),
+        np.repeat([0, 1], 12).astype(np.uint8),
+        "numbered",
+    )
+    for seed, epoch in ((0, 0), (0, 1), (1, 0)):
+        detector, order = build_detector("swin_nano", image_size=32), []
+        detector.register_forward_pre_hook(
+            lambda module, given, order=order: order.extend((given[0][:, 0, 0, 0] * 255).round().int().tolist())
+        )
+        train(detector=detector, data=data, epochs=(epoch,), seed=seed)
+        assert sorted(order) == list(range(24))  # every image once
+        seen[seed, epoch] = tuple(order)
+    assert len(set(seen.values())) == 3
+
+
+def test_global_random_states_are_left_alone():
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    train(FrequencyPolicy(noise_scale=0.5))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1]) and random.getstate() == before[2]
+
+
+def test_an_easy_set_is_learnt():
+    settings = replace(SETTINGS, epochs=6)
+    data = easy_set(24)
+    detector, stats = train(settings=settings, epochs=range(6), data=data)
+    assert stats[-1].loss < 0.05 < stats[0].loss
+    unseen = easy_set(40, seed=1)
+    assert score(predict(detector, unseen.images), unseen.labels).accuracy > 0.95
+    assert all(s.images == 48 and s.seconds > 0 for s in stats)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        FrequencyPolicy(noise_scale=0.5, blend_alpha=0.0),
+        FrequencyPolicy(mask_kind="ring", mask_radius=0.0),
+        FrequencyPolicy(phase_perturb_prob=0.0, phase_perturb_scale=1.0, channels="luma"),
+    ],
+)
+def test_no_strength_trains_as_no_augmentation_does(policy):
+    plain, [stats] = train()
+    changed, [stats_changed] = train(policy)
+    assert torch.equal(weights(plain), weights(changed)) and stats.loss == stats_changed.loss
+
+
+def test_strength_changes_the_training():
+    assert not torch.equal(weights(train()[0]), weights(train(FrequencyPolicy(noise_scale=0.5))[0]))
+
+
+def test_a_frozen_part_is_not_trained():
+    before = build_detector("swin_nano", image_size=32, freeze_depth=3, seed=1)
+    after, _ = train(freeze_depth=3, epochs=(0, 1))
+    for name, tensor in before.state_dict().items():
+        frozen = name.startswith(("parts.0.", "parts.1.", "parts.2."))
+        assert not frozen or torch.equal(after.state_dict()[name], tensor)
+    assert not torch.equal(before.head.fc.weight, after.head.fc.weight)
+
+
+def test_the_loss_is_the_mean_over_images_also_with_a_short_last_batch():
+    settings = replace(SETTINGS, batch_size=16, learning_rate=1e-12, weight_decay=0.0, flip=False)
+    data = easy_set(10)  # batches of 16 and 4
+    detector, [stats] = train(settings=settings, data=data)
+    logits = torch.from_numpy(predict(detector, data.images))
+    labels = torch.from_numpy(data.labels).float()
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
+    assert stats.loss == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_weights_that_are_not_finite_end_the_epoch():
+    detector = build_detector("swin_nano", image_size=32)
+    with torch.no_grad():
+        detector.head.fc.weight[0, 0] = math.nan
+    with pytest.raises(FloatingPointError, match=r"step 1 of epoch 2; lower the learning rate"):
+        train(detector=detector, epochs=(1,))
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_the_first_step_whose_loss_is_not_finite_is_named(wrong):
+    detector, calls = build_detector("swin_nano", image_size=32), []
+
+    def spoil(module, given, logits):
+        calls.append(1)
+        return logits * wrong if len(calls) == 3 else logits
+
+    detector.register_forward_hook(spoil)
+    # Steps are counted from 1, as the epochs beside them are.
+    with pytest.raises(FloatingPointError, match="step 3 of epoch 1"):
+        train(detector=detector, settings=replace(SETTINGS, batch_size=4))
+
+
+def test_weight_decay_is_for_matrices_only():
+    settings = replace(SETTINGS, learning_rate=0.1, weight_decay=0.5)
+    detector = build_detector("swin_nano", image_size=32, freeze_depth=1)
+    before = {name: p.detach().clone() for name, p in detector.named_parameters()}
+    optimizer = build_optimizer(detector, settings)
+    for parameter in detector.parameters():
+        parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+    optimizer.step()
+    shrunk = set()
+    for name, parameter in detector.named_parameters():
+        factor = 0.95 if parameter.requires_grad and parameter.ndim > 1 else 1.0
+        torch.testing.assert_close(parameter.detach(), before[name] * factor)
+        shrunk |= {name} if factor < 1 else set()
+    assert "head.fc.weight" in shrunk and "head.fc.bias" not in shrunk
+    assert not any(name.startswith("parts.0.") for name in shrunk)
+
+
+def test_the_optimiser_knows_everything_that_is_trained_once():
+    detector = build_detector("swin_nano", image_size=32, freeze_depth=2)
+    known = [id(p) for group in build_optimizer(detector, SETTINGS).param_groups for p in group["params"]]
+    assert sorted(known) == sorted(id(p) for p in detector.parameters() if p.requires_grad)
+
+
+def test_batches_are_within_0_and_1():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3), dtype=np.uint8)
+    batch = to_batch(pixels, CPU)
+    assert batch.shape == (2, 3, 5, 4) and batch.dtype == torch.float32
+    np.testing.assert_allclose(batch.numpy(), pixels.transpose(0, 3, 1, 2) / 255, atol=1e-7)
+
+
+def test_about_half_of_the_images_are_mirrored_and_none_if_told_so():
+    data = easy_set(100)
+    chosen = torch.arange(200)
+    plain = to_batch(data.images, CPU)
+
+    def drawn(settings):
+        generator = torch.Generator().manual_seed(0)
+        return draw_batch(data, chosen, FrequencyPolicy(), settings, generator, CPU)
+
+    images, labels = drawn(SETTINGS)
+    mirrored = (images == plain.flip(3)).flatten(1).all(1)
+    same = (images == plain).flatten(1).all(1)
+    assert (mirrored ^ same).all() and 70 < int(mirrored.sum()) < 130
+    assert labels.tolist() == data.labels.tolist() and labels.dtype == torch.float32
+    assert torch.equal(drawn(replace(SETTINGS, flip=False))[0], plain)
