@@ -15,7 +15,7 @@ from genimage_core.data.mini import MiniSettings, ensure_mini
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit code."""
     arguments = _parse(argv)
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     try:
         if arguments.action == "mini":
             _make_mini(console)
@@ -48,7 +48,7 @@ def _make_mini(console: Console) -> None:
         root = ensure_mini(
             cache_folder(), MiniSettings(), lambda done, total: bar.update(task, completed=done, total=total)
         )
-    console.print(str(root), soft_wrap=True)
+    console.print(str(root))
 
 
 def _measure_mini(arguments: argparse.Namespace, console: Console) -> None:

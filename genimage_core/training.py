@@ -53,6 +53,7 @@ def learning_rate_at(step: int, total_steps: int, settings: TrainingSettings) ->
 
 def to_batch(images: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Turn uint8 (B, H, W, 3) into float32 (B, 3, H, W) in [0, 1] on `device`."""
+    images = images if images.flags.writeable else images.copy()  # torch knows no read-only memory
     return torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
 
 

@@ -24,3 +24,14 @@ def write_tree():
         return root
 
     return write
+
+
+@pytest.fixture(scope="session")
+def one_thread():
+    """Small batches gain nothing from a second thread, and lose much where other work shares the cores."""
+    import torch  # not at the top: most tests do without
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -22,7 +22,9 @@ def test_the_eight_lie_where_they_unzip():
 
 def test_the_stable_diffusion_family_is_the_only_one_with_relatives():
     assert FAMILIES["stable_diffusion"] == ("sd14", "sd15", "wukong")
-    assert sorted(members for members in FAMILIES.values() if len(members) > 1) == [("sd14", "sd15", "wukong")]
+    assert sorted(members for members in FAMILIES.values() if len(members) > 1) == [
+        ("sd14", "sd15", "wukong")
+    ]
     assert sorted(name for members in FAMILIES.values() for name in members) == sorted(NAMES)
     assert all(name in FAMILIES[family_of(name)] for name in NAMES)
 

@@ -47,7 +47,12 @@ def test_what_the_base_has_seen_is_never_left_out():
         ("wukong", "biggan"),
     ]
     # wukong shares its decoder with the base.
-    assert [fold.off_family for fold in folds] == [("biggan", "adm"), ("biggan", "adm"), ("adm",), ("biggan",)]
+    assert [fold.off_family for fold in folds] == [
+        ("biggan", "adm"),
+        ("biggan", "adm"),
+        ("adm",),
+        ("biggan",),
+    ]
 
 
 @pytest.mark.parametrize("train_on", ["one", "all_but_one", "all_but_family"])

@@ -34,7 +34,9 @@ def test_a_refusal_names_the_field_and_the_value(settings, field, value):
     assert field in str(refused.value) and repr(value) in str(refused.value)
 
 
-@pytest.mark.parametrize("base", ["scratch", "imagenet", "generator:sd14", "checkpoint:C:/weights.safetensors"])
+@pytest.mark.parametrize(
+    "base", ["scratch", "imagenet", "generator:sd14", "checkpoint:C:/weights.safetensors"]
+)
 def test_bases_that_exist(base):
     assert DetectorSettings(base=base).base == base
 

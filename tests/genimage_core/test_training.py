@@ -105,7 +105,9 @@ def test_epochs_and_seeds_see_other_orders():
     for seed, epoch in ((0, 0), (0, 1), (1, 0)):
         detector, order = build_detector("swin_nano", image_size=32), []
         detector.register_forward_pre_hook(
-            lambda module, given, order=order: order.extend((given[0][:, 0, 0, 0] * 255).round().int().tolist())
+            lambda module, given, order=order: order.extend(
+                (given[0][:, 0, 0, 0] * 255).round().int().tolist()
+            )
         )
         train(detector=detector, data=data, epochs=(epoch,), seed=seed)
         assert sorted(order) == list(range(24))  # every image once

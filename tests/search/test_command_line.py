@@ -58,7 +58,9 @@ def assert_refused(answer, tmp_path, *named):
     assert error.startswith("error: ") and error.count("\n") == 1 and error.endswith("\n")
     for text in named:
         assert text in error
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["GenImage", "tiny.yaml"], "something was written"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["GenImage", "tiny.yaml"], (
+        "something was written"
+    )
 
 
 REFUSED = {
@@ -75,7 +77,10 @@ REFUSED = {
         ["tiny.yaml", "space.mask_radius", "0.6", "0.5"],
     ),
     "sealed and search overlap": ({"protocol": {"sealed": ["biggan"]}}, ["sealed", "search", "biggan"]),
-    "family and member overlap": ({"protocol": {"sealed": ["stable_diffusion"]}}, ["sealed", "search", "sd14"]),
+    "family and member overlap": (
+        {"protocol": {"sealed": ["stable_diffusion"]}},
+        ["sealed", "search", "sd14"],
+    ),
     "base is sealed": ({"detector": {"base": "generator:vqdm"}}, ["sealed", "vqdm"]),
     "nothing left out": ({"protocol": {"search": ["sd14"]}}, ["off-family"]),
     "frozen random weights": ({"detector": {"freeze_depth": 2}}, ["freeze_depth", "scratch", "2"]),
@@ -87,10 +92,19 @@ REFUSED = {
     "unknown detector": ({"detector": {"name": "vgg"}}, ["detector.name", "vgg", "swin_nano"]),
     "base of a family": ({"detector": {"base": "generator:stable_diffusion"}}, ["detector.base", "sd15"]),
     "base of no generator": ({"detector": {"base": "generator:sdxl"}}, ["sdxl", "biggan"]),
-    "checkpoint that is missing": ({"detector": {"base": "checkpoint:none.safetensors"}}, ["none.safetensors"]),
-    "too few training images": ({"data": {"train_per_class": 4}}, ["train", "data.train_per_class", "3", "4"]),
+    "checkpoint that is missing": (
+        {"detector": {"base": "checkpoint:none.safetensors"}},
+        ["none.safetensors"],
+    ),
+    "too few training images": (
+        {"data": {"train_per_class": 4}},
+        ["train", "data.train_per_class", "3", "4"],
+    ),
     "too few validation images": ({"data": {"val_per_class": 9}}, ["val", "data.val_per_class", "2", "9"]),
-    "a generator that is missing": ({"protocol": {"search": ["sd14", "adm"]}}, ["adm", "imagenet_ai_0508_adm"]),
+    "a generator that is missing": (
+        {"protocol": {"search": ["sd14", "adm"]}},
+        ["adm", "imagenet_ai_0508_adm"],
+    ),
     "base generator that is missing": ({"detector": {"base": "generator:glide"}}, ["glide"]),
     "a section that is a word": ({"data": "mini"}, ["tiny.yaml", "data"]),
 }

@@ -26,7 +26,8 @@ def test_every_rank_gets_every_command_and_answers_come_by_rank(workers):
         box, answered = Mailbox(workers), []
         # The first rank is the slowest, so that answers arrive in another order.
         tasks = [
-            asyncio.create_task(serve(box, rank, answered, 0.01 * (workers - rank))) for rank in range(workers)
+            asyncio.create_task(serve(box, rank, answered, 0.01 * (workers - rank)))
+            for rank in range(workers)
         ]
         for command in ("load", "epoch", "epoch"):
             assert await box.ask(command) == [f"{rank} did {command}" for rank in range(workers)]

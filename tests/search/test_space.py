@@ -12,6 +12,7 @@ from genimage_core.settings import DataSettings, DetectorSettings, TrainingSetti
 from search.searcher import suggest_parameters
 from search.space import SEARCHABLE, Choices, Range, Space, build_protocol, dump_space, load_space, settle
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SPACES = sorted((Path(__file__).parents[2] / "spaces").rglob("*.yaml"))
 ROOTS = {"embedded": None, "given root": "/somewhere/GenImage"}
 MINIMAL = {
@@ -53,7 +54,10 @@ class TestEverySpaceFile:
         plans = [settle(space, values) for values in draws(space, 20)]
         for plan in plans:
             params = sample(
-                plan.policy, 2, torch.Generator().manual_seed(1), labels=torch.tensor([0, 1], dtype=torch.uint8)
+                plan.policy,
+                2,
+                torch.Generator().manual_seed(1),
+                labels=torch.tensor([0, 1], dtype=torch.uint8),
             )
             changed = apply(images, params)
             assert changed.shape == images.shape and changed.dtype == torch.float32
@@ -88,7 +92,9 @@ def test_the_example_searches_the_five_parameters_of_the_study():
 
 def test_every_field_of_policy_training_and_detector_can_be_searched():
     outside = {"epochs", "name", "base"}  # these decide what trials share
-    of_settings = {f.name for cls in (FrequencyPolicy, TrainingSettings, DetectorSettings) for f in fields(cls)}
+    of_settings = {
+        f.name for cls in (FrequencyPolicy, TrainingSettings, DetectorSettings) for f in fields(cls)
+    }
     assert set(SEARCHABLE) == of_settings - outside
 
 
@@ -109,7 +115,11 @@ BAD = {
     ),
     "parameter without an end": ({"space": {"noise_scale": {"low": 0}}}, "space.noise_scale", "high"),
     "low above high": ({"space": {"noise_scale": {"low": 0.5, "high": 0.1}}}, "space.noise_scale", "exceed"),
-    "radius beyond Nyquist": ({"space": {"mask_radius": {"low": 0, "high": 0.6}}}, "space.mask_radius", "0.5"),
+    "radius beyond Nyquist": (
+        {"space": {"mask_radius": {"low": 0, "high": 0.6}}},
+        "space.mask_radius",
+        "0.5",
+    ),
     "fixed radius beyond Nyquist": ({"space": {"mask_radius": 0.6}}, "space.mask_radius", "0.5"),
     "log from 0": (
         {"space": {"learning_rate": {"low": 0, "high": 0.1, "log": True}}},
@@ -175,7 +185,11 @@ BAD = {
         "space.mask_radius.when",
         "'none', 'ring'",
     ),
-    "depth of random weights": ({"detector": {"base": "scratch", "freeze_depth": 1}}, "freeze_depth", "scratch"),
+    "depth of random weights": (
+        {"detector": {"base": "scratch", "freeze_depth": 1}},
+        "freeze_depth",
+        "scratch",
+    ),
     "fixed depth of random weights": (
         {"detector": {"base": "scratch"}, "space": {"freeze_depth": 2}},
         "space.freeze_depth",
@@ -205,7 +219,11 @@ BAD = {
     "negative rate": ({"training": {"learning_rate": -1.0}}, "learning_rate", "above 0"),
     "name with a slash": ({"name": "a/b"}, "name", "pattern"),
     "no CPUs": ({"resources": {"cpus_per_worker": -1}}, "resources.cpus_per_worker", "than"),
-    "resources as a word": ({"resources": {"workers_per_trial": "all"}}, "resources.workers_per_trial", "auto"),
+    "resources as a word": (
+        {"resources": {"workers_per_trial": "all"}},
+        "resources.workers_per_trial",
+        "auto",
+    ),
 }
 
 
@@ -356,7 +374,9 @@ def test_a_mistake_in_the_embedded_section_is_named(tmp_path):
 
 
 def test_spaces_cannot_be_changed(tmp_path):
-    space = load(tmp_path, space={"noise_scale": {"low": 0.0, "high": 1.0}, "mask_kind": {"choices": ["ring"]}})
+    space = load(
+        tmp_path, space={"noise_scale": {"low": 0.0, "high": 1.0}, "mask_kind": {"choices": ["ring"]}}
+    )
     with pytest.raises(ValueError):
         space.name = "other"
     assert isinstance(space.space["noise_scale"], Range) and isinstance(space.space["mask_kind"], Choices)

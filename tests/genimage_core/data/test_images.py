@@ -47,7 +47,9 @@ def test_a_larger_image_is_cropped_at_the_centre_without_scaling(tmp_path):
     np.testing.assert_array_equal(decode(save(tmp_path, picture(32, 32)), 32), picture(32, 32))
 
 
-@pytest.mark.parametrize(("height", "width"), [(20, 20), (31, 17), (20, 50), (50, 20), (5, 32), (3, 7), (1, 1)])
+@pytest.mark.parametrize(
+    ("height", "width"), [(20, 20), (31, 17), (20, 50), (50, 20), (5, 32), (3, 7), (1, 1)]
+)
 def test_a_smaller_image_is_continued_by_reflection(tmp_path, height, width):
     pixels, size = picture(height, width), 32
     tall, wide = max(0, size - height), max(0, size - width)

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from torch.nn import functional
@@ -130,7 +132,7 @@ def test_every_depth_trains_less_and_the_last_only_the_head(name, size):
     detectors = [build_detector(name, image_size=size, freeze_depth=depth) for depth in DEPTHS]
     counts = [sum(p.numel() for p in trainable(detector)) for detector in detectors]
     assert counts[0] == sum(p.numel() for p in detectors[0].parameters())
-    assert all(less < more for more, less in zip(counts[:-1], counts[1:], strict=True))
+    assert all(less < more for more, less in pairwise(counts))
     last = detectors[MAX_FREEZE_DEPTH]
     assert {id(p) for p in trainable(last)} == {id(p) for p in last.head.parameters()}
     for detector in detectors[1:]:

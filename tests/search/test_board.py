@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+from synthetic_epoch import METRICS, result
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from genimage_core.data.images import ImageSet
+from genimage_core.policy import FrequencyPolicy
+from search.board import Board, contact_sheet, flatten, write_pictures
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def events(folder):
+    accumulator = EventAccumulator(str(folder), size_guidance={"images": 0, "scalars": 0, "tensors": 0})
+    accumulator.Reload()
+    return accumulator
+
+
+def hyperparameters(accumulator):
+    metadata = accumulator.summary_metadata["_hparams_/session_start_info"]
+    data = HParamsPluginData.FromString(metadata.plugin_data.content)
+    kinds = {name: value.WhichOneof("kind") for name, value in data.session_start_info.hparams.items()}
+    return {
+        name: getattr(data.session_start_info.hparams[name], kind) for name, kind in kinds.items() if kind
+    }
+
+
+@pytest.fixture
+def data():
+    images = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
+    return ImageSet(images, np.repeat([0, 1], 6).astype(np.uint8), "random")
+
+
+def test_curves_are_there_as_soon_as_an_epoch_is(tmp_path):
+    board = Board(tmp_path)
+    board.write_epoch("trial_0001", result(1))
+    scalars = events(tmp_path / "trial_0001")
+    assert scalars.Scalars("metric/off_family_accuracy")[0].value == pytest.approx(0.1)
+    board.write_epoch("trial_0001", result(2))
+    board.close()
+    scalars = events(tmp_path / "trial_0001")
+    for name, value in flatten(result(2)).items():
+        first, second = scalars.Scalars(name)
+        assert (first.step, second.step) == (1, 2)
+        assert second.value == pytest.approx(value)
+
+
+def test_every_number_of_an_epoch_has_a_name():
+    tags = flatten(result(1))
+    assert {f"metric/{name}" for name in METRICS} < set(tags)
+    assert tags["loss/mean"] == 0.5 and tags["loss/adm"] == 0.25
+    assert tags["accuracy/adm/sd14"] == 0.5 and tags["real_accuracy/adm/sd14"] == 0.5
+    assert tags["fake_accuracy/adm/adm"] == 0.7
+    assert (tags["seconds/train"], tags["seconds/eval"], tags["seconds/wait"]) == (3.0, 2.0, 1.0)
+
+
+@pytest.mark.parametrize("state", ["completed", "stopped", "failed"])
+def test_hyperparameters_of_every_trial_are_there(tmp_path, state):
+    board = Board(tmp_path)
+    params = {"role": "searched", "noise_scale": 0.25, "mask_kind": "ring", "freeze_depth": 2, "flip": True}
+    board.write_epoch("trial_0001", result(1))
+    board.write_hyperparameters("trial_0001", params, {"off_family_accuracy": 0.75}, state)
+    board.close()
+    read = events(tmp_path / "trial_0001")
+    assert hyperparameters(read) == {**params, "state": state}
+    assert "_hparams_/session_end_info" in read.summary_metadata
+    assert read.Scalars("off_family_accuracy")[-1].value == pytest.approx(0.75)
+
+
+def test_a_trial_that_failed_before_its_first_epoch_is_there_too(tmp_path):
+    board = Board(tmp_path)
+    board.write_hyperparameters("trial_0002", {"role": "searched", "noise_scale": 0.5}, {}, "failed")
+    board.close()
+    assert hyperparameters(events(tmp_path / "trial_0002"))["state"] == "failed"
+
+
+def test_trials_have_folders_of_their_own(tmp_path):
+    board = Board(tmp_path)
+    for number in (0, 1):
+        board.write_epoch(f"trial_{number}", result(number + 1))
+    board.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["trial_0", "trial_1"]
+    assert events(tmp_path / "trial_1").Scalars("loss/mean")[0].step == 2
+
+
+def test_pictures_are_on_the_board(tmp_path, data):
+    write_pictures(tmp_path / "trial_0001", FrequencyPolicy(noise_scale=0.5), {"adm": data, "sd14": data}, 0)
+    read = events(tmp_path / "trial_0001")
+    assert sorted(read.Tags()["images"]) == ["augmented/adm", "augmented/sd14"]
+    assert read.Images("augmented/adm")[0].encoded_image_string.startswith(b"\x89PNG")
+
+
+def test_the_sheet_shows_originals_over_augmented_ones(data):
+    sheet = contact_sheet(FrequencyPolicy(), data, seed=0)
+    assert sheet.dtype == np.uint8 and sheet.shape[0] == 3
+    originals, augmented, spectra, spectra_after = np.split(sheet, 4, axis=1)
+    np.testing.assert_array_equal(originals, augmented)
+    np.testing.assert_array_equal(spectra, spectra_after)
+    assert spectra.std() > 1 and originals.std() > 1
+    changed = contact_sheet(FrequencyPolicy(noise_scale=1.0), data, seed=0)
+    np.testing.assert_array_equal(np.split(changed, 4, axis=1)[0], originals)
+    assert (np.split(changed, 4, axis=1)[1] != originals).any()
+    np.testing.assert_array_equal(contact_sheet(FrequencyPolicy(noise_scale=1.0), data, seed=0), changed)
+    assert (contact_sheet(FrequencyPolicy(noise_scale=1.0), data, seed=1) != changed).any()
+
+
+def test_the_sheet_shows_both_classes(data):
+    bright = ImageSet(
+        np.where(data.labels[:, None, None, None] == 1, 255, data.images // 8), data.labels, "x"
+    )
+    bright = ImageSet(bright.images.astype(np.uint8), bright.labels, "x")
+    originals = np.split(contact_sheet(FrequencyPolicy(), bright, seed=0), 4, axis=1)[0]
+    assert 0.4 < (originals == 255).mean() < 0.6

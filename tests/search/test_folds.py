@@ -1,0 +1,105 @@
+import pytest
+import torch
+
+from genimage_core.data.layout import find_generators
+from genimage_core.detectors.checkpoint import load_detector, read_info
+from genimage_core.detectors.info import CheckpointInfo
+from genimage_core.evaluation import evaluate
+from genimage_core.policy import FrequencyPolicy
+from genimage_core.protocol import Protocol
+from genimage_core.settings import DataSettings, TrainingSettings
+from search.folds import FoldWorker
+from search.job import Job, merge
+from search.space import TrialPlan
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+CPU = torch.device("cpu")
+PROTOCOL = Protocol("one", ("sd14", "biggan"), ("vqdm",))
+TRAINING = TrainingSettings(epochs=2, batch_size=4, learning_rate=1e-3)
+PLAN = TrialPlan(FrequencyPolicy(noise_scale=0.3), TRAINING, 0)
+
+
+@pytest.fixture
+def job(tmp_path, write_tree):
+    root = write_tree(tmp_path / "GenImage", ["sd14", "biggan"], train=4, val=4)
+    return Job(
+        run_dir=tmp_path / "run",
+        cache=tmp_path / "cache",
+        folders=find_generators(root, PROTOCOL.search),
+        folds=PROTOCOL.folds,
+        data=DataSettings(32, 4, 4, "none"),
+        detector="swin_nano",
+        base=None,
+        info=CheckpointInfo("swin_nano", 32, (), "none", True),
+        objective="off_family_accuracy",
+        seed=0,
+    )
+
+
+def work(job, rank=0, world_size=1, plan=PLAN):
+    worker = FoldWorker(job, rank, world_size, CPU)
+    worker.load(plan)
+    return worker
+
+
+def numbers(results):
+    """What an epoch gave, without the seconds it took."""
+    return {fold: (result.loss, result.scores) for fold, result in results.items()}
+
+
+def test_every_fold_is_scored_on_every_search_generator(job):
+    results = work(job).epoch(0)
+    assert set(results) == {"sd14", "biggan"}
+    for result in results.values():
+        assert list(result.scores) == ["biggan", "sd14"] and result.scores["sd14"].images == 8
+        assert result.loss > 0 and result.train_s > 0 and result.eval_s > 0
+
+
+def test_ranks_share_the_folds_and_change_nothing(job):
+    alone = [numbers(work(job).epoch(0))]
+    shared = [work(job, rank, 2).epoch(0) for rank in range(2)]
+    assert [list(results) for results in shared] == [["sd14"], ["biggan"]]
+    assert numbers(merge(shared)) == alone[0]
+
+
+def test_a_trial_that_is_restored_goes_on_as_if_it_had_not_stopped(job, tmp_path):
+    first = work(job)
+    first.epoch(0)
+    first.save(tmp_path / "saved")
+    uninterrupted = numbers(first.epoch(1))
+    second = work(job)
+    second.restore(tmp_path / "saved")
+    assert numbers(second.epoch(1)) == uninterrupted
+
+
+def test_the_next_trial_starts_anew(job):
+    worker = work(job)
+    first = numbers(worker.epoch(0))
+    worker.epoch(1)
+    worker.load(PLAN)
+    assert numbers(worker.epoch(0)) == first
+    worker.load(TrialPlan(FrequencyPolicy(noise_scale=1.0), TRAINING, 0))
+    assert numbers(worker.epoch(0)) != first
+
+
+def test_what_is_saved_is_the_detector_and_says_what_it_knows(job, tmp_path):
+    worker = work(job)
+    results = worker.epoch(0)
+    worker.save(tmp_path / "saved")
+    for fold in ("sd14", "biggan"):
+        path = tmp_path / "saved" / f"{fold}.safetensors"
+        assert read_info(path) == CheckpointInfo("swin_nano", 32, (fold,), "none", True)
+        assert evaluate(load_detector(path), worker.validation) == results[fold].scores
+
+
+def test_frozen_parts_stay_on_the_base(job, tmp_path):
+    worker = work(job)
+    worker.save(tmp_path / "base")
+    from_base = Job(**{**vars(job), "base": tmp_path / "base" / "sd14.safetensors"})
+    frozen = work(from_base, plan=TrialPlan(FrequencyPolicy(), TRAINING, 5))
+    frozen.epoch(0)
+    base = load_detector(tmp_path / "base" / "sd14.safetensors").state_dict()
+    for running in frozen.running:
+        after = running.detector.state_dict()
+        assert all(torch.equal(after[name], base[name]) for name in base if name.startswith("parts."))
+        assert not torch.equal(after["head.fc.weight"], base["head.fc.weight"])

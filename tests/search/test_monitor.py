@@ -1,0 +1,129 @@
+import io
+import math
+import pickle
+from dataclasses import dataclass
+
+import pytest
+from rich.console import Console
+from synthetic_epoch import result
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from search.board import Board
+from search.display import Display
+from search.monitor import Monitor
+from search.records import Records
+
+OBJECTIVE = "off_family_accuracy"
+
+
+@dataclass
+class StubTrial:
+    trial_id: str
+    config: dict
+    error_file: str | None = None
+
+
+def trial(number, **params):
+    role = "searched" if number else "baseline"
+    return StubTrial(f"id{number}", {"number": number, "role": role, "params": params})
+
+
+class Search:
+    """What Ray Tune tells a monitor, and what comes of it."""
+
+    def __init__(self, run_dir):
+        self.run_dir, self.text = run_dir, io.StringIO()
+        self.records = Records(run_dir, OBJECTIVE, 2, started=0.0)
+        console = Console(file=self.text, width=200, highlight=False)
+        self.display = Display(self.records, 4, math.inf, console)
+        self.board = Board(run_dir / "tensorboard")
+        self.monitor = Monitor(self.records, self.board, self.display)
+
+    def start(self, trial):
+        self.monitor.on_trial_start(0, [], trial)
+
+    def result(self, trial, epoch):
+        seconds = {"busy_s": 5.0, "started": 1.0}
+        self.monitor.on_trial_result(0, [], trial, {**result(epoch), **seconds})
+
+    @property
+    def lines(self):
+        return self.text.getvalue().splitlines()
+
+
+@pytest.fixture
+def search(tmp_path):
+    return Search(tmp_path)
+
+
+def test_a_trial_from_start_to_end(search):
+    baseline = trial(0)
+    search.start(baseline)
+    for epoch in (1, 2):
+        search.result(baseline, epoch)
+    search.monitor.on_trial_complete(0, [], baseline)
+    assert search.records.trials["id0"].state == "completed"
+    assert "trial   0 epoch 1/2" in search.lines[0] and "0.1000" in search.lines[0]
+    assert "trial   0 completed" in search.lines[2] and "best 0.2000 (trial 0)" in search.lines[2]
+    read = EventAccumulator(str(search.run_dir / "tensorboard" / "trial_0000"))
+    read.Reload()
+    assert "_hparams_/session_start_info" in read.summary_metadata
+
+
+def test_a_trial_that_was_stopped_early(search):
+    searched = trial(3, noise_scale=0.5)
+    search.start(searched)
+    search.result(searched, 1)
+    search.monitor.on_trial_complete(0, [], searched)
+    assert search.records.trials["id3"].state == "stopped"
+    assert "trial   3 stopped" in search.lines[-1] and "1 stopped" in search.lines[-1]
+
+
+def test_a_trial_that_failed_before_it_started_keeps_its_cause(search, tmp_path):
+    failed = trial(2, noise_scale=0.5)
+    failed.error_file = str(tmp_path / "error.txt")
+    (tmp_path / "error.txt").write_text("Traceback\n  File x\nRuntimeError: the disk is full\n\n")
+    search.monitor.on_trial_error(0, [], failed)
+    record = search.records.trials["id2"]
+    assert record.state == "failed" and record.error == "the disk is full"
+    assert "trial   2 failed: the disk is full" in search.lines[-1]
+    read = EventAccumulator(str(tmp_path / "tensorboard" / "trial_0002"))
+    read.Reload()
+    assert "_hparams_/session_start_info" in read.summary_metadata
+
+
+@pytest.mark.parametrize("file", [None, "missing.txt"])
+def test_a_failure_without_a_file_still_has_a_cause(search, tmp_path, file):
+    failed = trial(1)
+    failed.error_file = file and str(tmp_path / file)
+    search.monitor.on_trial_error(0, [], failed)
+    assert search.records.trials["id1"].error == "unknown cause"
+
+
+def test_a_retry_is_counted_and_told(search):
+    searched = trial(1)
+    search.start(searched)
+    search.result(searched, 1)
+    search.monitor.on_trial_recover(0, [], searched)
+    search.start(searched)
+    for epoch in (1, 2):
+        search.result(searched, epoch)
+    search.monitor.on_trial_complete(0, [], searched)
+    record = search.records.trials["id1"]
+    assert (record.retries, record.state, len(record.epochs)) == (1, "completed", 2)
+    assert any("starts again" in line for line in search.lines)
+
+
+def test_ray_tune_can_pickle_it(search):
+    assert isinstance(pickle.loads(pickle.dumps(search.monitor)), Monitor)
+
+
+def test_the_summary_counts_and_compares(search):
+    assert search.display.summary() == "starting; no best yet, baseline not yet"
+    baseline, other = trial(0), trial(1)
+    for stub in (baseline, other):
+        search.start(stub)
+        search.result(stub, 2)
+    search.monitor.on_trial_complete(0, [], baseline)
+    summary = search.display.summary()
+    assert "1 completed, 1 running" in summary and "baseline 0.2000" in summary and "left" in summary

@@ -1,0 +1,74 @@
+import pytest
+
+from search.records import METRICS, Records
+from search.searcher import suggest_parameters
+from search.space import Space, load_space, settle
+from search.winner import fix, keep_winner
+
+SPACE = Space(
+    name="tiny",
+    data={"root": "/somewhere"},
+    protocol={"search": ["sd14", "adm"]},
+    detector={"base": "generator:sd14"},
+    search={"trials": 8},
+    space={
+        "mask_kind": "ring",
+        "mask_radius": {"low": 0.1, "high": 0.5},
+        "freeze_depth": {"low": 0, "high": 4, "type": "int"},
+    },
+)
+CONFIG = {"mask_radius": 0.123456789, "freeze_depth": 2}
+
+
+@pytest.fixture
+def records(tmp_path):
+    return Records(tmp_path, "off_family_accuracy", 1, started=0.0)
+
+
+def play(records, number, value, **params):
+    role = "searched" if number else "baseline"
+    records.begin(f"t{number}", {"number": number, "role": role, "params": params})
+    seconds = dict.fromkeys(("train_s", "eval_s", "wait_s", "busy_s", "started"), 1.0)
+    rest = {"epoch": 1, "train_loss": 0.5, "losses": {}, "matrix": {}}
+    records.add(f"t{number}", {**dict.fromkeys(METRICS, value), **seconds, **rest})
+    records.finish(f"t{number}")
+    folder = records.run_dir / "checkpoints" / f"trial_{number:04d}" / "epoch_1"
+    folder.mkdir(parents=True)
+    (folder / "sd14.safetensors").write_text(f"weights {number}")
+    (folder / "sd14.optimizer.pt").touch()
+
+
+def test_the_winner_s_space_file_trains_the_winner(records):
+    play(records, 0, 0.6)
+    play(records, 1, 0.8, **CONFIG)
+    play(records, 2, 0.7, mask_radius=0.4, freeze_depth=0)
+    keep_winner(SPACE, records, records.run_dir)
+    again = load_space(records.run_dir / "best.yaml")
+    assert again.parameters == {} and again.name == "tiny-best"
+    assert (again.search.trials, again.search.scheduler) == (2, "none")
+    assert settle(again, {}) == settle(SPACE, CONFIG)
+    assert (again.data, again.protocol, again.detector) == (SPACE.data, SPACE.protocol, SPACE.detector)
+    assert suggest_parameters(again, None) == {}
+
+
+def test_only_the_winner_s_weights_are_kept(records):
+    play(records, 0, 0.6)
+    play(records, 1, 0.8, **CONFIG)
+    keep_winner(SPACE, records, records.run_dir)
+    assert [path.name for path in (records.run_dir / "best").iterdir()] == ["sd14.safetensors"]
+    assert (records.run_dir / "best" / "sd14.safetensors").read_text() == "weights 1"
+    assert not (records.run_dir / "checkpoints").exists()
+
+
+def test_a_baseline_that_won_is_the_only_trial(records):
+    play(records, 0, 0.9)
+    play(records, 1, 0.8, **CONFIG)
+    fixed = fix(SPACE, records.best)
+    assert fixed.search.trials == 1 and fixed.space == {}
+    assert settle(fixed, {}) == settle(SPACE, {}, baseline=True)
+
+
+def test_without_a_winner_nothing_is_promised(records):
+    (records.run_dir / "checkpoints" / "trial_0000").mkdir(parents=True)
+    keep_winner(SPACE, records, records.run_dir)
+    assert list(records.run_dir.iterdir()) == []
