@@ -19,6 +19,11 @@ def require(condition: bool, field: str, value: object, allowed: str) -> None:
         raise ValueError(f"{field} must be {allowed}, got {value!r}")
 
 
+def require_whole(field: str, value: object) -> None:
+    """Raise `ValueError` unless `value` is a whole number."""
+    require(isinstance(value, int) and not isinstance(value, bool), field, value, "a whole number")
+
+
 @dataclass(frozen=True)
 class DataSettings:
     """Which images are read and how.
@@ -42,6 +47,7 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         for field in ("image_size", "train_per_class", "val_per_class"):
+            require_whole(field, getattr(self, field))
             require(getattr(self, field) >= 1, field, getattr(self, field), "at least 1")
         require(
             self.format_alignment in ALIGNMENTS,
@@ -76,6 +82,9 @@ class TrainingSettings:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
+        for field in ("epochs", "batch_size"):
+            require_whole(field, getattr(self, field))
+        require(isinstance(self.flip, bool), "flip", self.flip, "true or false")
         require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
         require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2")
         require(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "above 0 and at most 1")
@@ -105,6 +114,7 @@ class DetectorSettings:
         kind, _, rest = self.base.partition(":")
         plain = self.base in ("scratch", "imagenet")
         require(plain or (kind in ("generator", "checkpoint") and rest != ""), "base", self.base, BASES)
+        require_whole("freeze_depth", self.freeze_depth)
         require(
             0 <= self.freeze_depth <= MAX_FREEZE_DEPTH,
             "freeze_depth",

@@ -145,7 +145,7 @@ def _check_finite(losses: list[Tensor], *, every: int, epoch: int) -> None:
         return
     finite = torch.isfinite(torch.stack(losses[-every:] if every > 1 else losses))
     if not bool(finite.all()):
-        step = len(losses) - len(finite) + int((~finite).nonzero()[0])
+        step = len(losses) - len(finite) + int((~finite).nonzero()[0]) + 1
         raise FloatingPointError(
             f"the loss is not finite at step {step} of epoch {epoch + 1}; lower the learning rate"
         )

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tensorboardX import SummaryWriter
-from tensorboardX.summary import hparams
+from search.events import EventWriter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,26 +22,18 @@ class Board:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._writers: dict[str, SummaryWriter] = {}
+        self._writers: dict[str, EventWriter] = {}
 
     def write_epoch(self, trial: str, result: Mapping[str, Any]) -> None:
         """Add one epoch: the losses, every metric, and each fold's accuracy on each generator."""
-        writer, epoch = self._writer(trial), result["epoch"]
-        for name, value in flatten(result).items():
-            writer.add_scalar(name, value, epoch)
+        writer = self._writer(trial)
+        writer.add_scalars(flatten(result), result["epoch"])
         writer.flush()
 
-    def write_hyperparameters(
-        self, trial: str, params: Mapping[str, Any], metrics: Mapping[str, float], state: str
-    ) -> None:
+    def write_hyperparameters(self, trial: str, params: Mapping[str, Any], state: str) -> None:
         """Add the configuration of a finished trial, whatever became of it, to the HParams page."""
         writer = self._writer(trial)
-        shown = {"state": state, **params}
-        start, end, values = hparams(shown, dict.fromkeys(metrics))
-        for summary in (start, end, values):
-            writer.file_writer.add_summary(summary)
-        for name, value in metrics.items():
-            writer.add_scalar(name, value)
+        writer.add_hyperparameters({"state": state, **params}, trial)
         writer.close()
         del self._writers[trial]
 
@@ -52,9 +43,9 @@ class Board:
             writer.close()
         self._writers.clear()
 
-    def _writer(self, trial: str) -> SummaryWriter:
+    def _writer(self, trial: str) -> EventWriter:
         if trial not in self._writers:
-            self._writers[trial] = SummaryWriter(str(self._folder / trial), flush_secs=5)
+            self._writers[trial] = EventWriter(self._folder / trial)
         return self._writers[trial]
 
 
@@ -76,9 +67,9 @@ def write_pictures(
     folder: Path, policy: "FrequencyPolicy", sets: Mapping[str, "ImageSet"], seed: int
 ) -> None:
     """Put images, what the policy makes of them, and both log-spectra side by side on the board."""
-    writer = SummaryWriter(str(folder), filename_suffix=".pictures")
+    writer = EventWriter(folder, ".pictures")
     for fold, data in sets.items():
-        writer.add_image(f"augmented/{fold}", contact_sheet(policy, data, seed), 0)
+        writer.add_image(f"augmented/{fold}", contact_sheet(policy, data, seed))
     writer.close()
 
 
@@ -86,7 +77,7 @@ def contact_sheet(policy: "FrequencyPolicy", data: "ImageSet", seed: int) -> "ND
     """Draw four rows of pictures: originals, augmented, log-spectra of the first, of the second.
 
     Returns:
-        uint8 (3, 4 H, n W), small pictures enlarged by a whole factor; half of the images real, half generated.
+        uint8 (4 H, n W, 3), small pictures enlarged by a whole factor; half of the images real, half fake.
     """
     import numpy as np
     import torch
@@ -106,4 +97,5 @@ def contact_sheet(policy: "FrequencyPolicy", data: "ImageSet", seed: int) -> "ND
     rows = [torch.cat(list(row), dim=2) for row in (images, augmented, *spectra)]
     sheet = torch.cat(rows, dim=1).clamp(0, 1).mul(255).byte()
     zoom = max(1, SMALLEST_PICTURE // images.shape[-1])
-    return np.asarray(sheet.repeat_interleave(zoom, 1).repeat_interleave(zoom, 2).numpy())
+    enlarged = sheet.repeat_interleave(zoom, 1).repeat_interleave(zoom, 2)
+    return np.ascontiguousarray(enlarged.permute(1, 2, 0).numpy())

@@ -126,25 +126,25 @@ def plan_resources(
     Raises:
         ValueError: If not even one trial fits, or more workers are asked for than there are folds.
     """
-    cpus = sum(node.get("CPU", 0.0) for node in nodes)
-    gpus = sum(node.get("GPU", 0.0) for node in nodes)
+    cpus, gpus = (sum(node.get(kind, 0.0) for node in nodes) for kind in ("CPU", "GPU"))
     gpus_per_worker = _given(section.gpus_per_worker, 1.0 if gpus >= 1 else 0.0)
-    if gpus_per_worker:
-        automatic = max(1, min(folds, int(gpus / gpus_per_worker) // trials))
-    else:
-        automatic = max(1, min(folds, int(cpus)))
+    useful = [node for node in nodes if node.get("GPU", 0.0) >= gpus_per_worker]
+    useful_cpus = int(sum(node.get("CPU", 0.0) for node in useful))
+    slots = int(gpus / gpus_per_worker) if gpus_per_worker else useful_cpus
+    automatic = max(1, min(folds, slots // trials if gpus_per_worker else slots))
     workers = int(_given(section.workers_per_trial, automatic))
     if not 1 <= workers <= folds:
         raise ValueError(
             f"resources.workers_per_trial must be within 1 to {folds} (detectors per trial), got {workers}"
         )
-    default_cpus = _automatic_cpus(cpus, gpus, gpus_per_worker, workers, trials)
-    shape = GroupShape(workers, _given(section.cpus_per_worker, default_cpus), gpus_per_worker)
+    side_by_side = max(1, min(trials, MAX_CPU_TRIALS, slots // workers))
+    fair = _fair_cpus(useful, gpus_per_worker, max(1, slots) if gpus_per_worker else workers * side_by_side)
+    shape = GroupShape(workers, _given(section.cpus_per_worker, fair), gpus_per_worker)
     groups = min(trials, fitting_workers(nodes, shape) // workers)
     if groups < 1:
         raise ValueError(
-            f"one trial needs {workers} workers with {shape.cpus:g} CPUs and {shape.gpus:g} GPUs each, "
-            f"but the machines have {cpus:g} CPUs and {gpus:g} GPUs; lower resources in the space file"
+            f"one trial needs {workers} workers with {shape.cpus:g} CPUs and {shape.gpus:g} GPUs each, but the "
+            f"machines have {cpus:g} CPUs and {gpus:g} GPUs; lower resources in the space file"
         )
     return ResourcePlan(shape, groups)
 
@@ -153,11 +153,15 @@ def _given(value: str | float, automatic: float) -> float:
     return automatic if isinstance(value, str) else float(value)
 
 
-def _automatic_cpus(cpus: float, gpus: float, gpus_per_worker: float, workers: int, trials: int) -> float:
-    if gpus_per_worker:
-        return max(1.0, math.floor(cpus / max(1.0, gpus / gpus_per_worker)))
-    side_by_side = max(1, min(MAX_CPU_TRIALS, trials, int(cpus) // workers))
-    return max(1.0, math.floor(cpus / (workers * side_by_side)))
+def _fair_cpus(nodes: Sequence[Mapping[str, float]], gpus_per_worker: float, wanted: int) -> float:
+    """The most whole CPUs a worker can have when `wanted` of them are to fit; no worker spans two nodes."""
+    average = math.floor(sum(node.get("CPU", 0.0) for node in nodes) / wanted)
+    fits = (
+        cpus
+        for cpus in range(average, 1, -1)
+        if fitting_workers(nodes, GroupShape(wanted, cpus, gpus_per_worker)) >= wanted
+    )
+    return float(next(fits, 1))
 
 
 def fitting_workers(nodes: Sequence[Mapping[str, float]], shape: GroupShape) -> int:

@@ -7,7 +7,7 @@ from ray.tune import Callback
 
 from search.board import Board
 from search.display import Display
-from search.records import METRICS, Records
+from search.records import Records
 from search.trial import trial_name
 
 
@@ -50,10 +50,8 @@ class Monitor(Callback):  # type: ignore[misc]
 
     def _end(self, trial: Any, error: str | None) -> None:
         record = self._records.finish(trial.trial_id, error)
-        last = record.epochs[-1] if record.epochs else {}
-        metrics = {name: last[name] for name in METRICS if name in last}
         params = {"role": record.role, **record.config}
-        self._board.write_hyperparameters(trial_name(record.number), params, metrics, record.state)
+        self._board.write_hyperparameters(trial_name(record.number), params, record.state)
         self._display.note_end(record)
 
 

@@ -147,15 +147,12 @@ class Records:
         Returns:
             `goodput` is the workers' busy seconds (training and evaluation) over the seconds they were held,
             from the first step of the first trial to the last result; `overhead_per_trial_s` is what a trial
-            after the first took beyond its slowest worker's busy seconds.
+            after the first took beyond its slowest worker's busy seconds (with trials side by side: what any
+            trial took, idling at the end included).
         """
         if self.first_step is None or self.last_result is None or self.first_result is None:
             return {"wall_s": time.time() - self.started}
         held = self.last_result - self.first_step
-        order = sorted(self.ended, key=lambda trial_id: self.ended[trial_id])
-        later = order[1:]
-        span = (self.last_result - self.ended[order[0]]) * groups
-        overhead = (span - sum(self.slowest_s[t] for t in later)) / len(later) if later else None
         epochs = [epoch for record in self.trials.values() for epoch in record.epochs]
         return {
             "wall_s": time.time() - self.started,
@@ -165,9 +162,18 @@ class Records:
             "eval_s": sum(epoch["eval_s"] for epoch in epochs),
             "held_s": held * slots,
             "goodput": self.busy_s / (held * slots),
-            "overhead_per_trial_s": overhead,
+            "overhead_per_trial_s": self._overhead(groups),
             "workers": slots,
         }
+
+    def _overhead(self, groups: int) -> float | None:
+        assert self.first_step is not None and self.last_result is not None, "timing() has checked"
+        order = sorted(self.ended, key=lambda trial_id: self.ended[trial_id])
+        counted, since = (order[1:], self.ended[order[0]]) if groups == 1 else (order, self.first_step)
+        held = (self.last_result - since) * groups
+        return (
+            (held - sum(self.slowest_s[trial_id] for trial_id in counted)) / len(counted) if counted else None
+        )
 
 
 def _line(record: TrialRecord) -> dict[str, Any]:

@@ -6,11 +6,21 @@ Every mistake becomes one line that names the key, the value and what is allowed
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from genimage_core.generators import expand
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import OBJECTIVES, Protocol, TrainOn
 from genimage_core.settings import DataSettings, DetectorSettings, TrainingSettings, require
@@ -19,6 +29,7 @@ MINI = "mini"
 POLICY_FIELDS = tuple(field.name for field in fields(FrequencyPolicy))
 TRAINING_FIELDS = ("batch_size", "learning_rate", "weight_decay", "warmup", "flip", "clip_norm")
 DETECTOR_FIELDS = ("freeze_depth",)
+WHOLE_FIELDS = ("batch_size", "freeze_depth")
 SEARCHABLE = POLICY_FIELDS + TRAINING_FIELDS + DETECTOR_FIELDS
 
 Value = bool | int | float | str
@@ -34,6 +45,12 @@ class ProtocolSection(_Section):
     train_on: TrainOn = "one"
     search: tuple[str, ...]
     sealed: tuple[str, ...] = ()
+
+    @field_validator("search", "sealed")
+    @classmethod
+    def _check_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        expand(names)
+        return names
 
 
 class SearchSection(_Section):
@@ -54,6 +71,13 @@ class ResourcesSection(_Section):
     workers_per_trial: Literal["auto"] | int = "auto"
     gpus_per_worker: Literal["auto"] | float = "auto"
     cpus_per_worker: Literal["auto"] | float = "auto"
+
+    @model_validator(mode="after")
+    def _check(self) -> "ResourcesSection":
+        gpus, cpus = self.gpus_per_worker, self.cpus_per_worker
+        require(gpus == "auto" or gpus >= 0, "resources.gpus_per_worker", gpus, "auto or not less than 0")
+        require(cpus == "auto" or cpus > 0, "resources.cpus_per_worker", cpus, "auto or greater than 0")
+        return self
 
 
 class Range(_Section):
@@ -98,6 +122,18 @@ class Choices(_Section):
 Parameter = Range | Choices
 
 
+def _kind_of(entry: object) -> str:
+    if isinstance(entry, Mapping):
+        return "choices" if "choices" in entry else "range"
+    return "range" if isinstance(entry, Range) else "choices" if isinstance(entry, Choices) else "value"
+
+
+Entry = Annotated[
+    Annotated[Range, Tag("range")] | Annotated[Choices, Tag("choices")] | Annotated[Value, Tag("value")],
+    Discriminator(_kind_of),
+]
+
+
 class Space(_Section):
     """A validated space file.
 
@@ -112,7 +148,7 @@ class Space(_Section):
     base_training: TrainingSettings | None = None
     search: SearchSection = SearchSection()
     resources: ResourcesSection = ResourcesSection()
-    space: dict[str, Parameter | Value] = {}
+    space: dict[str, Entry] = {}
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -130,6 +166,8 @@ class Space(_Section):
         for key, entry in self.space.items():
             require(key in SEARCHABLE, f"space.{key}: key", key, f"one of {', '.join(SEARCHABLE)}")
             values = entry.ends if isinstance(entry, Range | Choices) else (entry,)
+            if isinstance(entry, Range) and key in WHOLE_FIELDS:
+                require(entry.type == "int", f"space.{key}: type", entry.type, "int (whole numbers)")
             for value in values:
                 try:
                     settle(self, {key: value})
@@ -199,6 +237,7 @@ def load_space(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = N
     if not isinstance(content, dict):
         raise ValueError(f"space file {path} must hold keys and values, got {type(content).__name__}")
     embedded = content.pop("embedded", None) or {}
+    _require_sections(path, content, embedded)
     given = {s: {k: v for k, v in kv.items() if v is not None} for s, kv in (overrides or {}).items()}
     merged = _merge(content, given)
     if is_mini((merged.get("data") or {}).get("root")):
@@ -208,6 +247,15 @@ def load_space(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = N
     except ValidationError as error:
         lines = [f"{path}: {line}" for line in _explain(error)]
         raise ValueError("\n".join(lines)) from None
+
+
+def _require_sections(path: Path, content: Mapping[str, Any], embedded: object) -> None:
+    if not isinstance(embedded, Mapping):
+        raise ValueError(f"{path}: embedded: must hold sections, got {embedded!r}")
+    for prefix, part in (("", content), ("embedded.", embedded)):
+        for name, section in part.items():
+            if name in (*_SECTIONS, "space") and not isinstance(section, Mapping | None):
+                raise ValueError(f"{path}: {prefix}{name}: must hold keys and values, got {section!r}")
 
 
 def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,7 +269,7 @@ def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _explain(error: ValidationError) -> list[str]:
     lines: dict[str, str] = {}
     for item in error.errors():
-        where = ".".join(str(part) for part in item["loc"] if part not in ("Range", "Choices", *_UNION_TAGS))
+        where = ".".join(str(part) for part in item["loc"] if part not in _TAGS)
         if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             what = f"unknown key; allowed: {', '.join(_allowed_at(item['loc'][:-1]))}"
         else:
@@ -233,7 +281,17 @@ def _explain(error: ValidationError) -> list[str]:
     return list(lines.values())
 
 
-_UNION_TAGS = ("bool", "int", "float", "str", "literal['auto']")
+_TAGS = (
+    "range",
+    "value",
+    "bool",
+    "int",
+    "float",
+    "str",
+    "literal['auto']",
+    "constrained-int",
+    "constrained-float",
+)
 _SECTIONS: dict[str, Any] = {
     "data": DataSettings,
     "detector": DetectorSettings,

@@ -38,7 +38,7 @@ from genimage_core.data.scenes import draw_scene, shoot
 from genimage_core.generators import GENERATORS, get_generator
 from genimage_core.settings import require
 
-MINI_VERSION = 2  # raise it when the same settings would give other bytes
+MINI_VERSION = 3  # raise it when the same settings would give other bytes
 PHOTO_SHARE = 0.35
 JPEG_QUALITY = (92, 99)  # drawn evenly, both ends included, for either class
 HEADER_BYTES, BYTES_PER_PIXEL = 1024, 4  # the length of every file; no picture comes near it by itself
@@ -236,6 +236,8 @@ def _write_pair(
         "nature": shoot(scene, rng),
         "ai": reconstruct(job.generator, shoot(scene, rng), rng),  # a fresh shot: the noise differs
     }
+    low, high = JPEG_QUALITY
+    quality = int(rng.integers(low, high + 1))  # one for both classes of a scene
     generator = get_generator(job.generator)
     for name in CLASS_FOLDERS:
         path = (
@@ -246,19 +248,18 @@ def _write_pair(
             / name
             / f"{job.number:06d}_{scene.source}.jpg"
         )
-        path.write_bytes(_encode(pictures[name], rng))
+        path.write_bytes(_encode(pictures[name], quality))
 
 
-def _encode(picture: NDArray[np.float32], rng: np.random.Generator) -> bytes:
-    """Compress by the law of both classes, filled up with zeros after the end of the picture.
+def _encode(picture: NDArray[np.float32], quality: int) -> bytes:
+    """Compress, filled up with zeros after the end of the picture.
 
     Without the filling, the bytes of a file tell the classes apart a little: a decoder takes detail away and
     its imprint adds some, and the two do not cancel for every generator.
     """
-    low, high = JPEG_QUALITY
     buffer = io.BytesIO()
     pixels = np.round(picture * 255).astype(np.uint8)
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=int(rng.integers(low, high + 1)), subsampling=0)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=0)
     length = HEADER_BYTES + BYTES_PER_PIXEL * pixels.shape[0] * pixels.shape[1]
     assert buffer.tell() <= length, f"a picture took {buffer.tell()} bytes"
     return buffer.getvalue().ljust(length, b"\0")

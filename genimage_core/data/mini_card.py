@@ -105,8 +105,9 @@ quality of a detector on real generators: train and judge on GenImage itself for
 3. `ai`: another picture of the same scene, with its own noise, taken apart into a Laplacian pyramid and
    put together again by the generator's simulated decoder (an aligned reconstruction, as in Rajan et al.
    2025).
-4. Both: JPEG, 4:4:4, quality drawn evenly from {low} to {high}, every file filled up with zeros to one
-   length, so that neither format nor quality nor bytes tell the classes apart.
+4. Both: JPEG, 4:4:4, quality drawn evenly from {low} to {high}, once for both classes of a scene;
+   every file filled up with zeros to one length. Neither format nor quality nor bytes tell the classes
+   apart.
 
 ## The decoders
 

@@ -26,6 +26,12 @@ class CheckpointInfo:
     simulated: bool = False
 
 
+def _check_types(info: CheckpointInfo) -> None:
+    names = (info.detector, info.format_alignment, *info.generators)
+    if not all(isinstance(name, str) for name in names) or type(info.image_size) is not int:
+        raise TypeError(f"its description does not make sense: {info}")
+
+
 def read_info(path: Path) -> CheckpointInfo:
     """Read the description of a checkpoint without its weights.
 
@@ -35,6 +41,8 @@ def read_info(path: Path) -> CheckpointInfo:
     try:
         with safe_open(path, framework="numpy") as file:
             fields = json.loads((file.metadata() or {})["info"])
-        return CheckpointInfo(**{**fields, "generators": tuple(fields["generators"])})
+        info = CheckpointInfo(**{**fields, "generators": tuple(fields["generators"])})
+        _check_types(info)
+        return info
     except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a detector checkpoint of this project: {error}") from error

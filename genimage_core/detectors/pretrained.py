@@ -2,7 +2,7 @@
 
 from urllib.request import Request, urlopen
 
-from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
+from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
 
 IMAGENET_WEIGHTS = {"swin_t": ("timm/swin_tiny_patch4_window7_224.ms_in1k", "model.safetensors")}
 TIMEOUT_S = 5.0
@@ -24,6 +24,8 @@ def ensure_imagenet_weights(detector: str) -> str:
     if isinstance(cached, str):
         return cached
     try:
+        if constants.HF_HUB_OFFLINE:
+            raise OSError("HF_HUB_OFFLINE is set")
         # One plain request first: the hub's client retries for half a minute before it gives up.
         with urlopen(Request(hf_hub_url(repo, file), method="HEAD"), timeout=TIMEOUT_S):
             return hf_hub_download(repo, file)
