@@ -143,8 +143,8 @@ def plan_resources(
     groups = min(trials, fitting_workers(nodes, shape) // workers)
     if groups < 1:
         raise ValueError(
-            f"one trial needs {workers} workers with {shape.cpus:g} CPUs and {shape.gpus:g} GPUs each, but the "
-            f"machines have {cpus:g} CPUs and {gpus:g} GPUs; lower resources in the space file"
+            f"one trial needs {workers} workers with {shape.cpus:g} CPUs and {shape.gpus:g} GPUs each, but "
+            f"the machines have {cpus:g} CPUs and {gpus:g} GPUs; lower resources in the space file"
         )
     return ResourcePlan(shape, groups)
 
