@@ -73,11 +73,14 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
         return True
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
-        """Save this epoch in the run directory, where every node's workers can write, and drop the last."""
+        """Save this epoch in the run directory, where every node's workers can write.
+
+        The one before is kept: if this actor dies before Ray Tune has heard of this one, the retry needs it.
+        """
         folder = self._checkpoints / f"epoch_{self._epoch}"
         self._group.save(folder)
-        for older in self._checkpoints.iterdir():
-            if older != folder:
+        for older in self._checkpoints.glob("epoch_*"):
+            if int(older.name.removeprefix("epoch_")) < self._epoch - 1:
                 shutil.rmtree(older)
         return {"epoch": self._epoch, "folder": str(folder)}
 

@@ -1,7 +1,6 @@
 """The search itself: Ray Tune with the study's suggestions, early stopping and warm worker groups."""
 
 import math
-from pathlib import Path
 
 from ray import tune
 
@@ -52,9 +51,3 @@ def run_search(space: Space, job: Job, plan: ResourcePlan, monitor: Monitor, dea
         ),
     )
     tuner.fit()
-
-
-def forget_optimizers(folder: Path) -> None:
-    """Drop what only a trial that goes on would need from the checkpoints under `folder`."""
-    for path in folder.rglob("*.optimizer.pt"):
-        path.unlink()
