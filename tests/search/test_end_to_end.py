@@ -30,7 +30,7 @@ SPACE = {
     "training": {"epochs": EPOCHS, "batch_size": 16, "learning_rate": 1e-3},
     "base_training": {"epochs": 1, "batch_size": 16, "learning_rate": 1e-3},
     "search": {"trials": 2, "scheduler": "none", "objective": "off_family_accuracy"},
-    "resources": {"workers_per_trial": 2, "cpus_per_worker": 0.5},
+    "resources": {"workers_per_trial": 2},
     "space": {
         "mask_kind": "ring",
         "mask_radius": {"low": 0.1, "high": 0.3},
@@ -216,9 +216,19 @@ def test_the_winner_can_be_used_and_retrained(finished, data_root, cache, tmp_pa
     assert again[-1]["epochs"][-1]["matrix"] == winner["epochs"][-1]["matrix"]
 
 
-def test_a_killed_worker_is_noticed_and_its_trial_goes_on(data_root, cache, tmp_path):
+@pytest.fixture
+def long_run(data_root, cache, tmp_path):
+    """A search of twelve short epochs per trial, ended with the test whatever happens."""
     space = {**SPACE, "training": {**SPACE["training"], "epochs": 12}}
     run = Run(space, data_root, tmp_path / "killed", cache)
+    yield run
+    if run.process.poll() is None:
+        run.process.terminate()
+        run.finish(60)
+
+
+def test_a_killed_worker_is_noticed_and_its_trial_goes_on(long_run, tmp_path):
+    run = long_run
     run.wait_for(r"trial +0 epoch 2/", 300)
     workers = [pid for pid, command in descendants(run.process.pid) if "RayTrainWorker" in command]
     assert len(workers) == 2, descendants(run.process.pid)
