@@ -11,6 +11,7 @@ from rich.console import Console
 from genimage_core.cache import cache_folder
 from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.detectors.sizes import check_detector
+from genimage_core.generators import expand
 from genimage_core.protocol import Protocol
 from reports.render import write_report
 from search.base import Base, find_base, prepare_base
@@ -57,11 +58,12 @@ def check(space: Space, run_dir: Path, address: str | None) -> Checked:
         ValueError: On the first that is impossible.
     """
     check_detector(space.detector.name, space.data.image_size)
+    check_inputs(space, expand(space.protocol.search))  # before the base: that may need the network
     base = find_base(space)
     protocol = build_protocol(space, base.generators)
     to_train = base.generators if base.kind == "generator" else ()
+    check_inputs(space, to_train)
     generators = tuple(dict.fromkeys((*protocol.search, *to_train)))
-    check_inputs(space, generators)
     return Checked(space, protocol, base, generators, run_dir, cache_folder().absolute(), address)
 
 

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -59,11 +60,11 @@ def data_root(cache):
 class Run:
     """`search/run.py` as a user starts it, with its output read as it comes."""
 
-    def __init__(self, space: dict, root: Path, out: Path, cache: Path, *options: str) -> None:
+    def __init__(self, space: dict, root: Path, out: Path, cache: Path, **variables: str) -> None:
         file = out.with_suffix(".yaml")
         file.write_text(yaml.safe_dump(space))
-        command = [sys.executable, "search/run.py", "--space", file, "--data", root, "--out", out, *options]
-        environment = {**os.environ, "GENIMAGE_CACHE": str(cache)}
+        command = [sys.executable, "search/run.py", "--space", file, "--data", root, "--out", out]
+        environment = {**os.environ, "GENIMAGE_CACHE": str(cache), **variables}
         self.lines: list[tuple[float, str]] = []
         self.process = subprocess.Popen(
             list(map(str, command)),
@@ -134,11 +135,11 @@ def study_of(run_dir: Path) -> optuna.Study:
 @pytest.fixture(scope="module")
 def finished(data_root, cache, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "search"
-    before = set(Path("/tmp").glob("genimage-*"))
-    run = Run(SPACE, data_root, out, cache)
-    code = run.finish()
-    assert code == 0, run.text
-    assert set(Path("/tmp").glob("genimage-*")) <= before, "Ray's temporary folder was left behind"
+    # Not pytest's folder: Ray's sockets have a limit on the length of their path.
+    with tempfile.TemporaryDirectory(prefix="e-") as temporary:
+        run = Run(SPACE, data_root, out, cache, TMPDIR=temporary)
+        assert run.finish() == 0, run.text
+        assert not list(Path(temporary).glob("genimage-*")), "Ray's temporary folder was left behind"
     return out, run
 
 
