@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -57,7 +56,7 @@ def describe_run(
 def _short(argument: str) -> str:
     path = Path(argument)
     inside = path.is_absolute() and path.is_relative_to(Path.cwd())
-    return shlex.quote(str(path.relative_to(Path.cwd()) if inside else argument))
+    return str(path.relative_to(Path.cwd()) if inside else argument)
 
 
 def _commit() -> str | None:

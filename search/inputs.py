@@ -35,11 +35,12 @@ class Inputs:
     fingerprint: str
 
 
-def choose_root(space_file: Path, given: Path | None) -> str | None:
-    """Decide on the data root: --data, else the space file's, else GENIMAGE_ROOT, else mini (None)."""
+def choose_root(space_file: Path, given: Path | None) -> str:
+    """Decide on the data root: --data, else the space file's, else GENIMAGE_ROOT, else mini."""
     if given is not None:
         return MINI if str(given) == MINI else str(given.absolute())
-    return load_space(space_file).data.root or os.environ.get("GENIMAGE_ROOT") or None
+    root = load_space(space_file).data.root or os.environ.get("GENIMAGE_ROOT") or MINI
+    return root if root == MINI else str(Path(root).absolute())
 
 
 def check_inputs(space: Space, generators: Sequence[str]) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 class Mailbox:
     """A small asyncio actor between one trial and its workers; both sides await, nobody polls.
 
-    Every rank has its own queue of commands, and an answer belongs to the command posted last, so that a
-    worker that died cannot leave something for its successor.
+    Every rank has its own queue of commands. A group whose worker died is never used again, so no answer can
+    be taken for that of another command.
     """
 
     def __init__(self, workers: int) -> None:

@@ -41,7 +41,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="DIR", help="new run directory (default: runs/NAME-TIME)")
     parser.add_argument("--trials", type=int, metavar="N", help="number of trials, the baseline included")
     parser.add_argument(
-        "--time-budget", type=duration, metavar="T", help="start no epoch after this time, e.g. 90s, 30m, 8h"
+        "--time-budget",
+        type=duration,
+        metavar="T",
+        help="search this long, then start no epoch: 90s, 30m, 8h",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the whole search")
     parser.add_argument("--address", metavar="A", help="join a Ray cluster: auto or HOST:PORT")

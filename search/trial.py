@@ -11,7 +11,7 @@ from ray import tune
 from genimage_core.protocol import summarise
 from search.job import FoldResult, Job, merge
 from search.space import Space, settle
-from search.workers import GroupShape, WorkerGroup
+from search.workers import GroupShape, WorkerGroup, WorkerGroupDied
 
 
 class DetectorTrial(tune.Trainable):  # type: ignore[misc]
@@ -22,7 +22,7 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any], job: Job, space: Space, shape: GroupShape) -> None:
         """Start the worker group and load the first trial."""
-        self._job, self._space = job, space
+        self._job, self._space, self._shape = job, space, shape
         self._group = WorkerGroup(job, shape)
         try:
             self._begin(config)
@@ -69,7 +69,13 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial on."""
-        self._begin(new_config)
+        try:
+            self._begin(new_config)
+        except WorkerGroupDied:
+            # Between two trials nobody watches the workers, and Ray Tune does not retry a failed hand-over.
+            self._group.close()
+            self._group = WorkerGroup(self._job, self._shape)
+            self._begin(new_config)
         return True
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:

@@ -211,7 +211,7 @@ def test_good_input_passes_the_same_checks(call, monkeypatch):
         ("/a", "/b", "/c", "/a"),
         (None, "/b", "/c", "/b"),
         (None, None, "/c", "/c"),
-        (None, None, None, None),
+        (None, None, None, "mini"),
         ("mini", "/b", "/c", "mini"),
         (None, "mini", "/c", "mini"),
     ],
