@@ -10,12 +10,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from genimage_core.data.images import choose_images, digest, load_images
-from genimage_core.data.layout import require_generators
+from genimage_core.data.layout import SPLITS, require_generators
 from genimage_core.data.mini import MiniSettings, ensure_mini
 from search.space import MINI, Space, is_mini, load_space
 
 Report = Callable[[int, int], None]  # done, total
-SPLITS = ("train", "val")
 
 
 @dataclass(frozen=True)

@@ -281,17 +281,7 @@ def _explain(error: ValidationError) -> list[str]:
     return list(lines.values())
 
 
-_TAGS = (
-    "range",
-    "value",
-    "bool",
-    "int",
-    "float",
-    "str",
-    "literal['auto']",
-    "constrained-int",
-    "constrained-float",
-)
+_TAGS = ("range", "value", "bool", "int", "float", "str", "literal['auto']")
 _SECTIONS: dict[str, Any] = {
     "data": DataSettings,
     "detector": DetectorSettings,
