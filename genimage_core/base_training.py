@@ -12,6 +12,7 @@ from genimage_core.detectors.checkpoint import load_detector, save_checkpoint
 from genimage_core.detectors.detector import Detector, build_detector
 from genimage_core.detectors.info import read_info
 from genimage_core.policy import FrequencyPolicy
+from genimage_core.settings import TrainingSettings
 from genimage_core.training import build_optimizer, train_epoch
 
 Report = Callable[[int, float], None]  # epochs done, loss
@@ -28,17 +29,27 @@ def ensure_base(
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.exists():
-            save_checkpoint(path, _train(recipe, images, device, report), recipe.info)
+            detector = train_from_scratch(
+                recipe.detector, images, recipe.training, seed=recipe.seed, device=device, report=report
+            )
+            save_checkpoint(path, detector, recipe.info)
     return path
 
 
-def _train(recipe: BaseRecipe, images: ImageSet, device: torch.device, report: Report | None) -> Detector:
-    detector = build_detector(recipe.detector, image_size=recipe.image_size, seed=recipe.seed).to(device)
-    optimizer = build_optimizer(detector, recipe.training)
-    for epoch in range(recipe.training.epochs):
-        stats = train_epoch(
-            detector, optimizer, images, FrequencyPolicy(), recipe.training, epoch=epoch, seed=recipe.seed
-        )
+def train_from_scratch(
+    name: str,
+    images: ImageSet,
+    training: TrainingSettings,
+    *,
+    seed: int,
+    device: torch.device,
+    report: Report | None = None,
+) -> Detector:
+    """Train a detector of the size of `images` from random weights, without augmentation but flips."""
+    detector = build_detector(name, image_size=images.images.shape[1], seed=seed).to(device)
+    optimizer = build_optimizer(detector, training)
+    for epoch in range(training.epochs):
+        stats = train_epoch(detector, optimizer, images, FrequencyPolicy(), training, epoch=epoch, seed=seed)
         if report:
             report(epoch + 1, stats.loss)
     return detector

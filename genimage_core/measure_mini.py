@@ -12,15 +12,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from genimage_core.base_training import train_from_scratch
 from genimage_core.data.images import load_images
 from genimage_core.data.layout import SPLITS, find_generators, list_images
 from genimage_core.data.mini import MINI_VERSION, MiniSettings, ensure_mini
-from genimage_core.detectors.detector import build_detector
 from genimage_core.evaluation import evaluate
 from genimage_core.generators import NAMES
-from genimage_core.policy import FrequencyPolicy
 from genimage_core.settings import DataSettings, TrainingSettings
-from genimage_core.training import build_optimizer, train_epoch
 
 DETECTOR = "swin_nano"
 TRAINING = TrainingSettings(epochs=6, batch_size=32, learning_rate=1e-3, clip_norm=1.0, flip=False)
@@ -66,10 +64,7 @@ def cross_generator_matrix(root: Path, cache: Path, data: DataSettings, seed: in
     rows = []
     for name in NAMES:
         images = load_images(folders[name], "train", data, seed, cache)
-        detector = build_detector(DETECTOR, image_size=data.image_size, seed=seed)
-        optimizer = build_optimizer(detector, TRAINING)
-        for epoch in range(TRAINING.epochs):
-            train_epoch(detector, optimizer, images, FrequencyPolicy(), TRAINING, epoch=epoch, seed=seed)
+        detector = train_from_scratch(DETECTOR, images, TRAINING, seed=seed, device=torch.device("cpu"))
         scores = evaluate(detector, validation)
         rows.append([scores[test].accuracy for test in NAMES])
         report(f"seed {seed}, {name}: " + ", ".join(f"{test} {scores[test].accuracy:.3f}" for test in NAMES))
