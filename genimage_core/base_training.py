@@ -10,7 +10,7 @@ from genimage_core.bases import BaseRecipe
 from genimage_core.data.images import ImageSet
 from genimage_core.detectors.checkpoint import load_detector, save_checkpoint
 from genimage_core.detectors.detector import Detector, build_detector
-from genimage_core.detectors.info import read_info
+from genimage_core.detectors.info import require_fit
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.settings import TrainingSettings
 from genimage_core.training import build_optimizer, train_epoch
@@ -65,9 +65,5 @@ def start_from(
     """
     if path is None:
         return build_detector(detector, image_size=image_size, freeze_depth=freeze_depth, seed=seed)
-    info = read_info(path)
-    if (info.detector, info.image_size) != (detector, image_size):
-        raise ValueError(
-            f"{path} holds {info.detector} at {info.image_size} px, not {detector} at {image_size} px"
-        )
+    require_fit(path, detector, image_size)
     return load_detector(path, freeze_depth=freeze_depth)

@@ -6,12 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ray
+from ray.util.queue import Empty, Queue
+from rich.console import Console
 
 from genimage_core.bases import BaseRecipe
 from genimage_core.data.images import ImageSet, load_images
-from genimage_core.detectors.info import CheckpointInfo, read_info
+from genimage_core.detectors.info import CheckpointInfo, require_fit
 from genimage_core.generators import expand
 from search.cluster import ResourcePlan
+from search.inputs import progress
 from search.space import Space
 
 
@@ -23,11 +26,15 @@ class Base:
         kind: `scratch`, `imagenet`, `generator` or `checkpoint`.
         target: The generator's name or the checkpoint's path, else empty.
         generators: What it was trained on; none of these counts as left out.
+        simulated: Whether a checkpoint was trained on simulated generators.
+        format_alignment: How a checkpoint's images were aligned; None for the others.
     """
 
     kind: str
     target: str
     generators: tuple[str, ...]
+    simulated: bool = False
+    format_alignment: str | None = None
 
 
 def find_base(space: Space) -> Base:
@@ -43,7 +50,7 @@ def find_base(space: Space) -> Base:
             raise ValueError(f"detector.base: {target} is a family; name one of {', '.join(names)}")
         return Base(kind, target, names)
     if kind == "checkpoint":
-        return Base(kind, target, _check_fit(Path(target), space))
+        return _find_checkpoint(space, target)
     if kind == "imagenet":
         from genimage_core.detectors.pretrained import ensure_imagenet_weights
 
@@ -51,15 +58,12 @@ def find_base(space: Space) -> Base:
     return Base(kind, target, ())
 
 
-def _check_fit(path: Path, space: Space) -> tuple[str, ...]:
-    info = read_info(path)
-    wanted = (space.detector.name, space.data.image_size)
-    if (info.detector, info.image_size) != wanted:
-        raise ValueError(
-            f"detector.base: {path} holds {info.detector} at {info.image_size} px, "
-            f"the space asks for {wanted[0]} at {wanted[1]} px"
-        )
-    return info.generators
+def _find_checkpoint(space: Space, target: str) -> Base:
+    try:
+        info = require_fit(Path(target), space.detector.name, space.data.image_size)
+    except ValueError as error:
+        raise ValueError(f"detector.base: {error}") from error
+    return Base("checkpoint", target, info.generators, info.simulated, info.format_alignment)
 
 
 def base_recipe(space: Space, base: Base, images: ImageSet, info: CheckpointInfo) -> BaseRecipe:
@@ -75,60 +79,90 @@ def base_recipe(space: Space, base: Base, images: ImageSet, info: CheckpointInfo
     )
 
 
-def prepare_base(
-    space: Space,
-    base: Base,
-    folders: Mapping[str, Path],
-    cache: Path,
-    info: CheckpointInfo,
-    plan: ResourcePlan,
-    run_dir: Path,
-) -> Path | None:
-    """Put the base weights into the run directory, where every worker finds them; None for scratch.
+@dataclass(frozen=True)
+class BaseTask:
+    """What it takes to make the base weights on another machine.
+
+    Attributes:
+        space: Names detector, size, seed and training.
+        base: Which weights.
+        folders: Generator -> its folder.
+        cache: Cache folder, on each machine its own.
+        info: Written beside the weights.
+        target: File that every worker will read.
+        threads: CPU threads to use.
+    """
+
+    space: Space
+    base: Base
+    folders: Mapping[str, Path]
+    cache: Path
+    info: CheckpointInfo
+    target: Path
+    threads: int = 1
+
+
+def prepare_base(task: BaseTask, plan: ResourcePlan, console: Console) -> Path | None:
+    """Put the base weights where every worker finds them; None for scratch.
 
     A generator base is trained on a worker's device, once; later runs find it in the cache.
     """
-    if base.kind == "scratch":
-        return None
-    made = _find_made(space, base, folders, cache, info)
-    if made is None:
-        shape = plan.shape
-        cpus = shape.cpus if shape.gpus else shape.cpus * shape.workers
-        task = ray.remote(num_cpus=cpus, num_gpus=shape.gpus)(_make_base)
-        made = ray.get(task.remote(space, base, folders, cache, info, cpus))
-    return Path(shutil.copyfile(made, run_dir / "base.safetensors"))
+    made = _find_made(task)
+    if made is not None:
+        shutil.copyfile(made, task.target)
+    elif task.base.kind != "scratch":
+        _make_elsewhere(task, plan, console)
+    return None if task.base.kind == "scratch" else task.target
 
 
-def _find_made(
-    space: Space, base: Base, folders: Mapping[str, Path], cache: Path, info: CheckpointInfo
-) -> Path | None:
+def _find_made(task: BaseTask) -> Path | None:
     # Looked for here because it needs no torch, which a task of its own would import for nothing.
-    if base.kind == "checkpoint":
-        return Path(base.target)
-    if base.kind == "imagenet":
+    if task.base.kind == "checkpoint":
+        return Path(task.base.target)
+    if task.base.kind != "generator":
         return None
-    images = load_images(folders[base.target], "train", space.data, space.search.seed, cache)
-    path = base_recipe(space, base, images, info).path_in(cache)
+    path = _recipe(task)[0].path_in(task.cache)
     return path if path.exists() else None
 
 
-def _make_base(
-    space: Space, base: Base, folders: Mapping[str, Path], cache: Path, info: CheckpointInfo, cpus: float
-) -> Path:
+def _recipe(task: BaseTask) -> tuple[BaseRecipe, ImageSet]:
+    space, folder = task.space, task.folders[task.base.target]
+    images = load_images(folder, "train", space.data, space.search.seed, task.cache)
+    return base_recipe(space, task.base, images, task.info), images
+
+
+def _make_elsewhere(task: BaseTask, plan: ResourcePlan, console: Console) -> None:
+    shape = plan.shape
+    cpus = shape.cpus if shape.gpus else shape.cpus * shape.workers
+    epochs = Queue(actor_options={"num_cpus": 0})
+    remote = ray.remote(num_cpus=cpus, num_gpus=shape.gpus)(_make_base)
+    made = remote.remote(replace(task, threads=max(1, int(cpus))), epochs)
+    total = (task.space.base_training or task.space.training).epochs
+    with progress(console, f"making the base weights, {task.space.detector.base} (once)") as report:
+        while not ray.wait([made], timeout=0)[0]:
+            try:
+                report(epochs.get(timeout=1.0), total)
+            except Empty:
+                continue
+    ray.get(made)
+    epochs.shutdown()
+
+
+def _make_base(task: BaseTask, epochs: Queue) -> None:
     import torch
 
     from genimage_core.base_training import ensure_base
     from genimage_core.detectors.checkpoint import save_checkpoint
     from genimage_core.detectors.detector import build_detector
 
-    torch.set_num_threads(max(1, int(cpus)))
-    if base.kind == "imagenet":
-        path = cache / "bases" / f"{space.detector.name}-imagenet-{space.data.image_size}.safetensors"
-        detector = build_detector(
-            space.detector.name, image_size=space.data.image_size, seed=space.search.seed, pretrained=True
-        )
-        save_checkpoint(path, detector, info)
-        return path
-    images = load_images(folders[base.target], "train", space.data, space.search.seed, cache)
+    torch.set_num_threads(task.threads)
+    space = task.space
+    if task.base.kind == "imagenet":
+        size, seed = space.data.image_size, space.search.seed
+        detector = build_detector(space.detector.name, image_size=size, seed=seed, pretrained=True)
+        save_checkpoint(task.target, detector, task.info)
+        return
+    recipe, images = _recipe(task)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return ensure_base(base_recipe(space, base, images, info), images, cache, device)
+    made = ensure_base(recipe, images, task.cache, device, lambda done, loss: epochs.put(done))
+    shutil.copyfile(made, task.target)

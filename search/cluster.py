@@ -4,20 +4,24 @@ import logging
 import math
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ray
 
+from search.errors import one_line
 from search.space import ResourcesSection
 from search.workers import GroupShape
 
 OBJECT_STORE_BYTES = 256 * 2**20  # configurations and scores; images travel through the page cache
 TRIAL_MEMORY_BYTES = 64 * 2**20  # a trial actor reserves memory instead of a CPU: it only waits
 MAX_CPU_TRIALS = 4
+CONNECT_S = 10.0
 
 # Ray reads these in every process, so they go into the driver and into the runtime environment.
 ENVIRONMENT = {
@@ -29,6 +33,7 @@ ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths stay what the user wrote
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our own records and TensorBoard stand in
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the search's own to handle
     "TUNE_WARN_THRESHOLD_S": "60",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -51,51 +56,65 @@ class ResourcePlan:
 
 
 @contextmanager
-def ray_session(address: str | None, log_folder: Path) -> Iterator[list[dict[str, float]]]:
+def ray_session(address: str | None, run_dir: Path) -> Iterator[list[dict[str, float]]]:
     """Start Ray on this machine, or join the cluster at `address`, and leave it at the end.
 
     An instance of its own has its own temporary folder and listens on loopback only, also when another Ray
-    runs beside it; its logs are moved into `log_folder` at the end.
+    runs beside it. The logs go to `run_dir/logs` at the end, if there is such a run directory by then.
 
     Yields:
         The resources of every living node.
+
+    Raises:
+        ConnectionError: If there is no cluster at `address`, or no instance can be started.
     """
     os.environ.update(ENVIRONMENT)
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
-    environment = {"env_vars": dict(ENVIRONMENT)}
-    if address:
-        ray.init(address=address, runtime_env=environment, **quiet)
-        _log_to_file(log_folder)
-        try:
-            yield _nodes()
-        finally:
-            ray.shutdown()
-        return
+    if address and address != "auto":
+        _require_reachable(address)
     folder = Path(tempfile.mkdtemp(prefix="genimage-"))  # short: Ray's sockets have a limit on their path
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+    where = {"address": address} if address else _own_instance(folder)
     try:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            runtime_env=environment,
-            _temp_dir=str(folder),
-            _node_ip_address="127.0.0.1",
-            **quiet,
-        )
-        _log_to_file(log_folder)
+        try:
+            ray.init(runtime_env={"env_vars": dict(ENVIRONMENT)}, **where, **quiet)
+        except (ConnectionError, RuntimeError) as error:
+            raise ConnectionError(f"no Ray at --address {address or 'local'}: {one_line(error)}") from error
+        _log_to_file(folder / "driver.log")
         yield _nodes()
     finally:
         ray.shutdown()
-        _keep_logs(folder, log_folder)
+        if run_dir.exists():
+            _keep_logs(folder, run_dir / "logs")
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _log_to_file(folder: Path) -> None:
+def _require_reachable(address: str) -> None:
+    # Ray itself would try for minutes.
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            f"no Ray at --address {address}: {error}; write auto or HOST:PORT of a running cluster"
+        ) from error
+
+
+def _own_instance(folder: Path) -> dict[str, Any]:
+    return {
+        "address": "local",
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "_temp_dir": str(folder),
+        "_node_ip_address": "127.0.0.1",
+    }
+
+
+def _log_to_file(path: Path) -> None:
     # Ray talks a lot; the terminal belongs to the search's own display.
-    folder.mkdir(parents=True, exist_ok=True)
     logger = logging.getLogger("ray")
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
-    logger.addHandler(logging.FileHandler(folder / "driver.log"))
+    logger.addHandler(logging.FileHandler(path))
     logger.propagate = False
 
 
@@ -104,9 +123,11 @@ def _nodes() -> list[dict[str, float]]:
 
 
 def _keep_logs(folder: Path, log_folder: Path) -> None:
+    log_folder.mkdir(exist_ok=True)
     for logs in folder.glob("session_2*/logs"):
         shutil.copytree(logs, log_folder, dirs_exist_ok=True, ignore_dangling_symlinks=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    if (log := folder / "driver.log").exists():
+        shutil.copy(log, log_folder)
 
 
 def plan_resources(
@@ -120,11 +141,11 @@ def plan_resources(
     Args:
         nodes: Resources of every node (`CPU`, `GPU`).
         section: What the space file asks for.
-        folds: Detectors per trial; more workers than folds would idle.
+        folds: Detectors per trial.
         trials: Trials of the search.
 
     Raises:
-        ValueError: If not even one trial fits, or more workers are asked for than there are folds.
+        ValueError: If not even one trial fits.
     """
     cpus, gpus = (sum(node.get(kind, 0.0) for node in nodes) for kind in ("CPU", "GPU"))
     gpus_per_worker = _given(section.gpus_per_worker, 1.0 if gpus >= 1 else 0.0)
@@ -133,10 +154,6 @@ def plan_resources(
     slots = int(gpus / gpus_per_worker) if gpus_per_worker else useful_cpus
     automatic = max(1, min(folds, slots // trials if gpus_per_worker else slots))
     workers = int(_given(section.workers_per_trial, automatic))
-    if not 1 <= workers <= folds:
-        raise ValueError(
-            f"resources.workers_per_trial must be within 1 to {folds} (detectors per trial), got {workers}"
-        )
     side_by_side = max(1, min(trials, MAX_CPU_TRIALS, slots // workers))
     fair = _fair_cpus(useful, gpus_per_worker, max(1, slots) if gpus_per_worker else workers * side_by_side)
     shape = GroupShape(workers, _given(section.cpus_per_worker, fair), gpus_per_worker)

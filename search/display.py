@@ -8,7 +8,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from search.records import Records, TrialRecord
+from search.records import Records, State, TrialRecord
+
+STATES: tuple[State, ...] = ("completed", "stopped", "interrupted", "failed", "running")
 
 
 class Display:
@@ -21,7 +23,7 @@ class Display:
             TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
         )
         self._task = self._bar.add_task("trials", total=trials)
-        self._live = Live(self._render(), console=console, refresh_per_second=2, transient=True)
+        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=1, transient=True)
 
     def start(self) -> None:
         """Begin to show."""
@@ -33,6 +35,11 @@ class Display:
         if self._console.is_terminal:
             self._live.stop()
         self._console.print(self.summary())
+
+    def note_start(self, record: TrialRecord) -> None:
+        """Tell that a trial starts, and with what."""
+        config = ", ".join(f"{name} {_short(value)}" for name, value in record.config.items())
+        self._say(f"trial {record.number:>3} starts: {config or record.role}")
 
     def note_epoch(self, record: TrialRecord) -> None:
         """Tell that a trial has finished an epoch."""
@@ -53,31 +60,31 @@ class Display:
         self._console.print(text, highlight=False, markup=False)
 
     def _say(self, text: str) -> None:
-        if self._console.is_terminal:
-            self._live.update(self._render())
-        else:
+        if not self._console.is_terminal:  # there the panel shows it
             self.note(text)
 
     def summary(self) -> str:
         """One line: counts, best, baseline, time left."""
         r = self._records
-        counts = ", ".join(
-            f"{r.count(s)} {s}" for s in ("completed", "stopped", "failed", "running") if r.count(s)
-        )
-        baseline = f"baseline {r.baseline.value(r.objective):.4f}" if r.baseline else "baseline not yet"
+        counts = ", ".join(f"{r.count(s)} {s}" for s in STATES if r.count(s))
+        known = r.baseline if r.baseline and r.baseline.epochs else None
+        baseline = f"baseline {known.value(r.objective):.4f}" if known else "no baseline yet"
         best = f"best {r.best.value(r.objective):.4f} (trial {r.best.number})" if r.best else "no best yet"
         left = self.seconds_left()
-        return f"{counts or 'starting'}; {best}, {baseline}" + (
+        return f"{counts or 'starting the workers'}; {best}, {baseline}" + (
             f"; about {_clock(left)} left" if left else ""
         )
 
     def seconds_left(self) -> float | None:
-        """Estimate from the finished trials' pace, bounded by the time budget."""
-        ended = len(self._records.trials) - self._records.count("running")
-        if not ended or self._records.first_step is None:
+        """Estimate from the pace of the epochs so far and how long trials were, bounded by the deadline."""
+        r, now = self._records, time.time()
+        done = sum(len(record.epochs) for record in r.in_order())
+        if not done or r.first_step is None:
             return None
-        pace = (time.time() - self._records.first_step) / ended
-        return max(0.0, min(pace * (self._trials - ended), self._deadline - time.time()))
+        ended = [record.reached for record in r.in_order() if record.state != "running"]
+        usual = max(1.0, sum(ended) / len(ended)) if ended else r.epochs
+        ahead = sum(ended) + usual * (self._trials - len(ended)) - done
+        return max(0.0, min((now - r.first_step) / done * ahead, self._deadline - now))
 
     def _render(self) -> Group:
         ended = len(self._records.trials) - self._records.count("running")
@@ -85,7 +92,7 @@ class Display:
         table = Table(box=None, pad_edge=False)
         for column in ("trial", "state", "epoch", self._records.objective, "in-domain"):
             table.add_column(column, justify="right" if column != "state" else "left")
-        for record in sorted(self._records.trials.values(), key=lambda r: r.number)[-8:]:
+        for record in self._records.in_order()[-8:]:
             self._add_row(table, record)
         return Group(self._bar, table, Text(self.summary()))
 
@@ -97,6 +104,10 @@ class Display:
         last = record.epochs[-1]
         value = f"{record.value(self._records.objective):.4f}"
         table.add_row(number, record.state, str(last["epoch"]), value, f"{last['in_domain_accuracy']:.4f}")
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _clock(seconds: float) -> str:

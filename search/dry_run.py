@@ -1,21 +1,19 @@
 """What a run would do, without doing it."""
 
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
-from search.cluster import ResourcePlan, ray_session
-from search.session import Checked, plan_for
+from search.cluster import ResourcePlan
+from search.session import Checked
 from search.space import dump_space
 
 STEPS = 3
 
 
-def print_plan(checked: Checked, console: Console) -> None:
+def print_plan(checked: Checked, plan: ResourcePlan, console: Console) -> None:
     """Print the resolved space, the folds, the resources and an estimate of the time; train nothing."""
     console.print("[bold]space[/bold]")
     console.print(escape(dump_space(checked.space)))
@@ -24,8 +22,6 @@ def print_plan(checked: Checked, console: Console) -> None:
         left_out = (g.upper() if g in fold.off_family else g for g in fold.left_out)
         console.print(f"  {fold.name}: {', '.join(fold.train)}: {', '.join(left_out) or 'nothing'}")
     console.print(f"  sealed: {', '.join(checked.protocol.sealed) or 'none'}")
-    with tempfile.TemporaryDirectory() as folder, ray_session(checked.address, Path(folder)) as nodes:
-        plan = plan_for(checked, nodes)
     shape = plan.shape
     console.print("[bold]resources[/bold]")
     console.print(

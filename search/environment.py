@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from genimage_core.protocol import Protocol
+from search.base import Base
 from search.inputs import Inputs
 from search.space import Space
 
@@ -19,14 +20,14 @@ PACKAGES = ("ray", "optuna", "torch", "torchvision", "timm", "numpy", "scipy", "
 
 
 def describe_run(
-    space: Space, protocol: Protocol, inputs: Inputs, nodes: Sequence[Mapping[str, float]]
+    space: Space, protocol: Protocol, base: Base, inputs: Inputs, nodes: Sequence[Mapping[str, float]]
 ) -> dict[str, Any]:
     """Collect what `environment.json` says: command, versions, commit, machines, data, seeds, protocol."""
     section = space.protocol
     return {
         "name": space.name,
         "simulated": inputs.simulated,
-        "command": ["python", *map(_short, sys.argv)],
+        "command": _command(sys.argv, os.environ.get("GENIMAGE_ROOT"), str(inputs.root)),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "commit": _commit(),
@@ -45,12 +46,26 @@ def describe_run(
             "base": space.detector.base,
             "folds": [asdict(fold) for fold in protocol.folds],
         },
+        "base": {
+            "kind": base.kind,
+            "generators": list(base.generators),
+            "simulated": base.simulated or (base.kind == "generator" and inputs.simulated),
+            "format_alignment": base.format_alignment,
+        },
         "detector": space.detector.name,
         "objective": space.search.objective,
         "epochs": space.training.epochs,
         "trials": space.search.trials,
         "space": space.model_dump(mode="json", exclude_none=True)["space"],
     }
+
+
+def _command(argv: Sequence[str], from_environment: str | None, root: str) -> list[str]:
+    """What to type to run this again: the data root is spelt out if an environment variable gave it."""
+    start = ["python", _short(argv[0])] if argv[0].endswith(".py") else [Path(argv[0]).name]
+    silent = from_environment is not None and str(Path(from_environment).absolute()) == root
+    named = any(argument.split("=")[0] == "--data" for argument in argv)
+    return [*start, *map(_short, argv[1:]), *(["--data", root] if silent and not named else [])]
 
 
 def _short(argument: str) -> str:

@@ -71,14 +71,14 @@ def mini_settings(space: Space) -> MiniSettings:
 def prepare_inputs(space: Space, generators: Sequence[str], cache: Path, console: Console) -> Inputs:
     """Make the embedded data set if it is asked for, and decode what the search will read, once."""
     if is_mini(space.data.root):
-        with _progress(console, "making the embedded data set (simulated; once)") as report:
+        with progress(console, "making the embedded data set (simulated; once)") as report:
             root = ensure_mini(cache, mini_settings(space), report)
     else:
         root = Path(str(space.data.root))
     folders = require_generators(root, generators)
     wanted = [(name, split) for name in folders for split in SPLITS]
     fingerprints = []
-    with _progress(console, "decoding images") as report:
+    with progress(console, "decoding images") as report:
         for done, (name, split) in enumerate(wanted):
             images = load_images(folders[name], split, space.data, space.search.seed, cache)
             fingerprints.append(images.fingerprint)
@@ -93,7 +93,8 @@ def is_simulated(root: Path) -> bool:
 
 
 @contextmanager
-def _progress(console: Console, text: str) -> Iterator[Report]:
+def progress(console: Console, text: str) -> Iterator[Report]:
+    """Show a bar on a terminal and one line elsewhere; yields what is to be called with done and total."""
     if not console.is_terminal:
         console.print(text)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -7,15 +7,18 @@ from ray.tune import Callback
 
 from search.board import Board
 from search.display import Display
+from search.errors import last_line
 from search.records import Records
+from search.scheduler import Deadline
 from search.trial import trial_name
 
 
 class Monitor(Callback):  # type: ignore[misc]
     """Hears of every start, epoch and end of a trial, in the driver."""
 
-    def __init__(self, records: Records, board: Board, display: Display) -> None:
+    def __init__(self, records: Records, board: Board, display: Display, deadline: Deadline) -> None:
         self._records, self._board, self._display = records, board, display
+        self._deadline = deadline
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray Tune pickles callbacks with its own state; ours are files and a terminal, made anew by each run.
@@ -23,19 +26,22 @@ class Monitor(Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that a trial starts."""
-        self._records.begin(trial.trial_id, trial.config)
+        self._display.note_start(self._records.begin(trial.trial_id, trial.config))
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Note an epoch."""
+        """Note an epoch, or why there is none."""
+        if "error" in result:
+            self._records.trials[trial.trial_id].error = result["error"]
+            return
         record = self._records.add(trial.trial_id, result)
         self._board.write_epoch(trial_name(record.number), result)
         self._display.note_epoch(record)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Note that a trial ran to its end or was stopped early."""
-        self._end(trial, None)
+        """Note that a trial came to its end: of its epochs, early, or by an error of its own."""
+        self._end(trial.trial_id, interrupted=trial.trial_id in self._deadline.interrupted)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that a trial is tried again after a worker died."""
@@ -45,11 +51,17 @@ class Monitor(Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that a trial failed for good."""
-        self._records.begin(trial.trial_id, trial.config)
-        self._end(trial, _cause(trial))
+        self._records.begin(trial.trial_id, trial.config).error = _cause(trial)
+        self._end(trial.trial_id)
 
-    def _end(self, trial: Any, error: str | None) -> None:
-        record = self._records.finish(trial.trial_id, error)
+    def settle(self) -> None:
+        """Note the end of every trial that a search which was ended has left running."""
+        for record in self._records.in_order():
+            if record.state == "running":
+                self._end(record.trial_id, interrupted=True)
+
+    def _end(self, trial_id: str, *, interrupted: bool = False) -> None:
+        record = self._records.finish(trial_id, interrupted=interrupted)
         params = {"role": record.role, **record.config}
         self._board.write_hyperparameters(trial_name(record.number), params, record.state)
         self._display.note_end(record)
@@ -58,5 +70,4 @@ class Monitor(Callback):  # type: ignore[misc]
 def _cause(trial: Any) -> str:
     path = trial.error_file and Path(trial.error_file)
     text = path.read_text(encoding="utf-8", errors="replace") if path and path.exists() else "unknown cause"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1].removeprefix("RuntimeError: ") if lines else "unknown cause"
+    return last_line(text).removeprefix("RuntimeError: ") or "unknown cause"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-State = Literal["running", "completed", "stopped", "failed"]
+State = Literal["running", "completed", "stopped", "interrupted", "failed"]
 
 
 @dataclass
@@ -22,7 +22,7 @@ class TrialRecord:
         trial_id: Ray Tune's name for it.
         role: `baseline` or `searched`.
         config: The searched parameters.
-        state: Where it stands.
+        state: Where it stands: `stopped` by the scheduler, `interrupted` by the user or the time budget.
         epochs: Every epoch's metrics, matrix and seconds.
         error: Why it failed, on one line.
         retries: How often it was started again after a worker died.
@@ -41,8 +41,13 @@ class TrialRecord:
         """The objective at the last epoch, NaN before the first."""
         return float(self.epochs[-1][objective]) if self.epochs else math.nan
 
+    @property
+    def reached(self) -> int:
+        """Epochs that it has behind it."""
+        return int(self.epochs[-1]["epoch"]) if self.epochs else 0
 
-KEPT = ("epoch", "train_loss", "losses", "train_s", "eval_s", "wait_s", "matrix")
+
+KEPT = ("epoch", "train_loss", "losses", "train_s", "eval_s", "busy_s", "wait_s", "matrix")
 METRICS = (
     "off_family_accuracy",
     "left_out_accuracy",
@@ -63,8 +68,6 @@ class Records:
         self.first_step: float | None = None
         self.first_result: float | None = None
         self.last_result: float | None = None
-        self.busy_s = 0.0
-        self.slowest_s: dict[str, float] = {}  # by trial: what its slowest worker was busy
         self.ended: dict[str, float] = {}
 
     def begin(self, trial_id: str, config: Mapping[str, Any]) -> TrialRecord:
@@ -88,22 +91,23 @@ class Records:
         self.first_step = min(self.first_step or math.inf, result["started"])
         self.first_result = self.first_result or now
         self.last_result = self.ended[trial_id] = now
-        self.busy_s += result["train_s"] + result["eval_s"]
-        self.slowest_s[trial_id] = self.slowest_s.get(trial_id, 0.0) + result["busy_s"]
 
-    def finish(self, trial_id: str, error: str | None = None) -> TrialRecord:
+    def finish(self, trial_id: str, *, interrupted: bool = False) -> TrialRecord:
         """Settle a trial's state and write it."""
         record = self.trials[trial_id]
-        record.error = error
-        reached = record.epochs[-1]["epoch"] if record.epochs else 0
-        finite = math.isfinite(record.value(self.objective))
-        record.state = (
-            "failed" if error or not finite else "completed" if reached >= self.epochs else "stopped"
-        )
+        record.state = self._final_state(record, interrupted)
         with (self.run_dir / "trials.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(_line(record)) + "\n")
         self._write_table()
         return record
+
+    def _final_state(self, record: TrialRecord, interrupted: bool) -> State:
+        without_value = not math.isfinite(record.value(self.objective))
+        if record.error or (without_value and (record.epochs or not interrupted)):
+            return "failed"
+        if record.reached >= self.epochs:
+            return "completed"
+        return "interrupted" if interrupted else "stopped"
 
     def _write_table(self) -> None:
         rows = [
@@ -111,30 +115,34 @@ class Records:
                 "number": r.number,
                 "role": r.role,
                 "state": r.state,
-                "epoch": r.epochs[-1]["epoch"] if r.epochs else 0,
+                "epoch": r.reached,
             }
             | {name: r.epochs[-1][name] for name in METRICS if r.epochs}
             | {"train_s": sum(e["train_s"] for e in r.epochs), "eval_s": sum(e["eval_s"] for e in r.epochs)}
             | {"retries": r.retries, "error": r.error, "trial_id": r.trial_id}
             | {f"config/{name}": value for name, value in r.config.items()}
-            for r in sorted(self.trials.values(), key=lambda r: r.number)
+            for r in self.in_order()
             if r.state != "running"
         ]
         pd.DataFrame(rows).to_csv(self.run_dir / "trials.csv", index=False)
 
+    def in_order(self) -> list[TrialRecord]:
+        """Every trial that has begun, by number; a copy, since the display reads it from its own thread."""
+        return sorted(self.trials.values(), key=lambda record: record.number)
+
     def count(self, state: State) -> int:
         """How many trials are in `state`."""
-        return sum(record.state == state for record in self.trials.values())
+        return sum(record.state == state for record in self.in_order())
 
     @property
     def baseline(self) -> TrialRecord | None:
         """The baseline, once it has begun."""
-        return next((r for r in self.trials.values() if r.role == "baseline"), None)
+        return next((r for r in self.in_order() if r.role == "baseline"), None)
 
     @property
     def best(self) -> TrialRecord | None:
         """The completed trial with the highest objective; of equals the first."""
-        done = [r for r in self.trials.values() if r.state == "completed"]
+        done = [r for r in self.in_order() if r.state == "completed"]
         return max(done, key=lambda r: (r.value(self.objective), -r.number), default=None)
 
     def timing(self, slots: int, groups: int) -> dict[str, float | int | None]:
@@ -154,14 +162,15 @@ class Records:
             return {"wall_s": time.time() - self.started}
         held = self.last_result - self.first_step
         epochs = [epoch for record in self.trials.values() for epoch in record.epochs]
+        train_s, eval_s = (sum(epoch[part] for epoch in epochs) for part in ("train_s", "eval_s"))
         return {
             "wall_s": time.time() - self.started,
             "startup_s": self.first_step - self.started,
             "first_result_s": self.first_result - self.started,
-            "train_s": sum(epoch["train_s"] for epoch in epochs),
-            "eval_s": sum(epoch["eval_s"] for epoch in epochs),
+            "train_s": train_s,
+            "eval_s": eval_s,
             "held_s": held * slots,
-            "goodput": self.busy_s / (held * slots),
+            "goodput": (train_s + eval_s) / (held * slots),
             "overhead_per_trial_s": self._overhead(groups),
             "workers": slots,
         }
@@ -171,9 +180,8 @@ class Records:
         order = sorted(self.ended, key=lambda trial_id: self.ended[trial_id])
         counted, since = (order[1:], self.ended[order[0]]) if groups == 1 else (order, self.first_step)
         held = (self.last_result - since) * groups
-        return (
-            (held - sum(self.slowest_s[trial_id] for trial_id in counted)) / len(counted) if counted else None
-        )
+        busy = sum(epoch["busy_s"] for trial_id in counted for epoch in self.trials[trial_id].epochs)
+        return (held - busy) / len(counted) if counted else None
 
 
 def _line(record: TrialRecord) -> dict[str, Any]:

@@ -1,18 +1,23 @@
 """Search for the training that generalises: `python search/run.py --space spaces/fft.yaml`."""
 
 import argparse
+import os
 import re
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
 
+from genimage_core.cache import cache_folder
+from search.cluster import ray_session
 from search.dry_run import print_plan
+from search.errors import keep_traceback, one_line
 from search.inputs import choose_root
-from search.session import check, execute
+from search.session import Checked, check, conclude, execute, plan_for
 from search.space import Space, load_space
 
 DESCRIPTION = """\
@@ -23,7 +28,8 @@ stops poor trials early, and writes a report into the run directory.
 EPILOGUE = """\
 Without --data, data.root in the space file or GENIMAGE_ROOT, the embedded, SIMULATED data set is used; it is
 made on first use. Watch a run with: tensorboard --logdir RUN_DIR/tensorboard
-Exit codes: 0 done, 1 the work failed, 2 the call or the space file is wrong.
+Ctrl-C ends a search early: it reports on what there is.
+Exit codes: 0 done, 1 the work failed, 2 the call or the space file is wrong, 130 interrupted.
 """
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -75,35 +81,68 @@ def new_run_dir(given: Path | None, space: Space) -> Path:
     """Name the run directory.
 
     Raises:
-        ValueError: If it exists.
+        ValueError: If it exists or cannot be made.
     """
     run_dir = (given or Path("runs") / f"{space.name}-{datetime.now():%Y%m%d-%H%M%S}").absolute()
     if run_dir.exists():
         raise ValueError(f"run directory {run_dir} exists; name a new one with --out")
+    require_room(run_dir, "run directory", "--out")
     return run_dir
+
+
+def require_room(path: Path, what: str, option: str) -> None:
+    """Check that the folder `path` is there or can be made.
+
+    Raises:
+        ValueError: If it cannot; the message names what it is for and how to choose another.
+    """
+    above = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        reason = "is not writable" if above.is_dir() else "is not a folder"
+        raise ValueError(f"cannot write {what} {path}: {above} {reason}; choose another with {option}")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit code."""
     started = time.time()
     arguments = parse_arguments(argv)
+    # Being told to end is like Ctrl-C: what there is is reported, and Ray is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _run(arguments, started)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: argparse.Namespace, started: float) -> int:
     console = Console(soft_wrap=True, highlight=False)
-    try:
-        space = read_space(arguments)
-        checked = check(space, new_run_dir(arguments.out, space), arguments.address)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    # Being told to end is an exit like any other: Ray is stopped and its temporary folder removed.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
-        if arguments.dry_run:
-            print_plan(checked, console)
-            return 0
-        return execute(checked, console, started=started, time_budget=arguments.time_budget)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    with ExitStack() as stack:
+        try:
+            space = read_space(arguments)
+            require_room(cache_folder().absolute(), "the cache", "GENIMAGE_CACHE")
+            checked = check(space, new_run_dir(arguments.out, space), arguments.address)
+            nodes = stack.enter_context(ray_session(checked.address, checked.run_dir))
+            plan = plan_for(checked, nodes)
+        except (ValueError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        try:
+            if arguments.dry_run:
+                print_plan(checked, plan, console)
+                return 0
+            budget = arguments.time_budget
+            searched = execute(checked, plan, nodes, console, started=started, time_budget=budget)
+            stack.close()  # the report needs no Ray
+            return conclude(checked, searched, console)
+        except Exception as error:
+            return _give_up(error, checked)
+
+
+def _give_up(error: Exception, checked: Checked) -> int:
+    log = keep_traceback(error, checked.run_dir)
+    print(f"error: {one_line(error)} (details: {log})", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

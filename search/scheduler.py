@@ -26,10 +26,14 @@ class Deadline(Stopper):  # type: ignore[misc]
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
+        self.interrupted: set[str] = set()  # trials that would have gone on
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether the trial that gave `result` should stop."""
-        return time.time() >= self.deadline
+        over = time.time() >= self.deadline
+        if over:
+            self.interrupted.add(trial_id)
+        return over
 
     def stop_all(self) -> bool:
         """Never: the searcher suggests nothing new, and running epochs are finished."""

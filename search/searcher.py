@@ -74,6 +74,11 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
             self._ot_study.tell(trial, value)
         self._completed_trials.add(trial_id)
 
+    def settle(self) -> None:
+        """FAIL every trial that a search which was ended has left RUNNING."""
+        for trial_id in self._ot_trials.keys() - self._completed_trials:
+            self.on_trial_complete(trial_id, error=True)
+
 
 def build_sampler(section: SearchSection) -> optuna.samplers.BaseSampler:
     """Build the sampler of a space file.

@@ -13,17 +13,17 @@ from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.detectors.sizes import check_detector
 from genimage_core.generators import expand
 from genimage_core.protocol import Protocol
+from genimage_core.settings import require
 from reports.render import write_report
-from search.base import Base, find_base, prepare_base
+from search.base import Base, BaseTask, find_base, prepare_base
 from search.board import Board
-from search.cluster import ResourcePlan, plan_resources, ray_session
+from search.cluster import ResourcePlan, plan_resources
 from search.display import Display
 from search.environment import describe_run
 from search.inputs import Inputs, check_inputs, prepare_inputs
 from search.job import Job
-from search.monitor import Monitor
 from search.records import Records
-from search.space import Space, build_protocol, dump_space
+from search.space import ResourcesSection, Space, build_protocol, dump_space
 from search.tuning import run_search
 from search.winner import keep_winner
 
@@ -51,6 +51,19 @@ class Checked:
     address: str | None
 
 
+@dataclass(frozen=True)
+class Searched:
+    """A search that has come to its end.
+
+    Attributes:
+        records: Every trial.
+        interrupted: Whether the user ended it.
+    """
+
+    records: Records
+    interrupted: bool
+
+
 def check(space: Space, run_dir: Path, address: str | None) -> Checked:
     """Check detector, base, protocol and data.
 
@@ -61,41 +74,63 @@ def check(space: Space, run_dir: Path, address: str | None) -> Checked:
     check_inputs(space, expand(space.protocol.search))  # before the base: that may need the network
     base = find_base(space)
     protocol = build_protocol(space, base.generators)
+    _check_workers(space.resources, len(protocol.folds))
     to_train = base.generators if base.kind == "generator" else ()
     check_inputs(space, to_train)
     generators = tuple(dict.fromkeys((*protocol.search, *to_train)))
     return Checked(space, protocol, base, generators, run_dir, cache_folder().absolute(), address)
 
 
+def _check_workers(section: ResourcesSection, folds: int) -> None:
+    workers = section.workers_per_trial
+    allowed = f"auto or within 1 to {folds} (detectors per trial; more workers would idle)"
+    require(workers == "auto" or workers <= folds, "resources.workers_per_trial", workers, allowed)
+
+
 def plan_for(checked: Checked, nodes: list[dict[str, float]]) -> ResourcePlan:
-    """Decide how the run spreads over the machines."""
+    """Decide how the run spreads over the machines.
+
+    Raises:
+        ValueError: If not even one trial fits.
+    """
     space = checked.space
     return plan_resources(nodes, space.resources, len(checked.protocol.folds), space.search.trials)
 
 
-def execute(checked: Checked, console: Console, *, started: float, time_budget: float | None) -> int:
-    """Carry a run out.
-
-    Returns:
-        The exit code: 0 if a trial completed, else 1.
-    """
+def execute(
+    checked: Checked,
+    plan: ResourcePlan,
+    nodes: list[dict[str, float]],
+    console: Console,
+    *,
+    started: float,
+    time_budget: float | None,
+) -> Searched:
+    """Carry a run out up to its last trial, on a Ray that has been started."""
     space, run_dir = checked.space, checked.run_dir
     inputs = prepare_inputs(space, checked.generators, checked.cache, console)
     run_dir.mkdir(parents=True)
     (run_dir / "space.yaml").write_text(dump_space(space), encoding="utf-8")
     records = Records(run_dir, space.search.objective, space.training.epochs, started)
-    with ray_session(checked.address, run_dir / "logs") as nodes:
-        plan = plan_for(checked, nodes)
-        description = describe_run(space, checked.protocol, inputs, nodes)
-        _write_json(run_dir / "environment.json", description)
-        job = _build_job(checked, inputs, plan, console)
-        deadline = time.time() + time_budget if time_budget else math.inf
-        _search(space, job, plan, records, deadline, console)
-    keep_winner(space, records, run_dir)
+    description = describe_run(space, checked.protocol, checked.base, inputs, nodes)
+    _write_json(run_dir / "environment.json", description)
+    job = _build_job(checked, inputs, plan, console)
+    deadline = time.time() + time_budget if time_budget else math.inf
+    return Searched(records, _search(space, job, plan, records, deadline, console))
+
+
+def conclude(checked: Checked, searched: Searched, console: Console) -> int:
+    """Keep the winner and write the report.
+
+    Returns:
+        The exit code: 0 if a trial completed, 130 if the user ended the search, else 1.
+    """
+    records, run_dir = searched.records, checked.run_dir
+    keep_winner(checked.space, records, run_dir)
     console.print(f"report {write_report(run_dir)}")
     if records.best is None:
         console.print(f"no trial completed; the logs are in {run_dir / 'logs'}")
-    return 0 if records.best else 1
+    return 130 if searched.interrupted else 0 if records.best else 1
 
 
 def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Console) -> Job:
@@ -105,11 +140,10 @@ def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Co
         space.data.image_size,
         checked.base.generators,
         space.data.format_alignment,
-        inputs.simulated,
+        inputs.simulated or checked.base.simulated,
     )
-    if checked.base.kind != "scratch":
-        console.print(f"base weights: {space.detector.base} (trained once, then cached)")
-    base = prepare_base(space, checked.base, inputs.folders, checked.cache, info, plan, checked.run_dir)
+    target = checked.run_dir / "base.safetensors"
+    task = BaseTask(space, checked.base, inputs.folders, checked.cache, info, target)
     return Job(
         run_dir=checked.run_dir,
         cache=checked.cache,
@@ -117,7 +151,7 @@ def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Co
         folds=checked.protocol.folds,
         data=space.data,
         detector=space.detector.name,
-        base=base,
+        base=prepare_base(task, plan, console),
         info=info,
         objective=space.search.objective,
         seed=space.search.seed,
@@ -126,14 +160,19 @@ def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Co
 
 def _search(
     space: Space, job: Job, plan: ResourcePlan, records: Records, deadline: float, console: Console
-) -> None:
+) -> bool:
+    """Run every trial; whether the user ended it."""
     board = Board(job.run_dir / "tensorboard")
     display = Display(records, space.search.trials, deadline, console)
     display.note(f"run directory {job.run_dir}")
     display.note(f"watch it with: tensorboard --logdir {job.run_dir / 'tensorboard'}")
     display.start()
     try:
-        run_search(space, job, plan, Monitor(records, board, display), deadline)
+        run_search(space, job, plan, deadline, records=records, board=board, display=display)
+        return False
+    except KeyboardInterrupt:
+        display.note("interrupted; once more ends without a report")
+        return True
     finally:
         display.stop()
         board.close()

@@ -74,7 +74,10 @@ class ResourcesSection(_Section):
 
     @model_validator(mode="after")
     def _check(self) -> "ResourcesSection":
-        gpus, cpus = self.gpus_per_worker, self.cpus_per_worker
+        workers, gpus, cpus = self.workers_per_trial, self.gpus_per_worker, self.cpus_per_worker
+        require(
+            workers == "auto" or workers >= 1, "resources.workers_per_trial", workers, "auto or at least 1"
+        )
         require(gpus == "auto" or gpus >= 0, "resources.gpus_per_worker", gpus, "auto or not less than 0")
         require(cpus == "auto" or cpus > 0, "resources.cpus_per_worker", cpus, "auto or greater than 0")
         return self

@@ -1,5 +1,6 @@
 """One trial: `step()` is one epoch of every fold and its evaluation, carried out by a warm worker group."""
 
+import math
 import shutil
 import time
 from dataclasses import asdict
@@ -11,13 +12,15 @@ from ray import tune
 from genimage_core.protocol import summarise
 from search.job import FoldResult, Job, merge
 from search.space import Space, settle
-from search.workers import GroupShape, WorkerGroup, WorkerGroupDied
+from search.workers import CommandFailed, GroupShape, WorkerGroup, WorkerGroupDied
 
 
 class DetectorTrial(tune.Trainable):  # type: ignore[misc]
     """Ray Tune's view of a trial; the actor and its workers are handed on from one trial to the next.
 
-    An early stop is decided between two steps, so it never has to kill a worker.
+    An early stop is decided between two steps, so it never has to kill a worker. A worker that dies raises,
+    and Ray Tune tries the trial again in a new group; an error of the training itself would come again, so
+    that ends the trial with a result without value, and the group stays.
     """
 
     def setup(self, config: dict[str, Any], job: Job, space: Space, shape: GroupShape) -> None:
@@ -31,20 +34,34 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
             raise
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._epoch, self._number = 0, config["number"]
+        self._epoch, self._error = 0, ""
         self._plan = settle(self._space, config["params"], baseline=config["role"] == "baseline")
-        name = trial_name(self._number)
+        name = trial_name(config["number"])
         self._checkpoints = self._job.run_dir / "checkpoints" / name
-        self._group.load(self._plan, self._job.run_dir / "tensorboard" / name)
+        try:
+            self._group.load(self._plan, self._job.run_dir / "tensorboard" / name)
+        except CommandFailed as error:
+            self._error = str(error)
 
     def step(self) -> dict[str, Any]:
         """Train and evaluate one epoch of every fold."""
         try:
-            return self._run_epoch()
+            return self._failure() if self._error else self._run_epoch()
+        except CommandFailed as error:
+            self._error = str(error)
+            return self._failure()
         except BaseException:
             # Ray Tune throws this actor away; its workers must not keep the CPUs of the next one.
             self._group.close()
             raise
+
+    def _failure(self) -> dict[str, Any]:
+        return {
+            self._job.objective: math.nan,
+            "epoch": self._epoch,
+            "done": True,
+            "error": f"{self._error} (epoch {self._epoch + 1})",
+        }
 
     def _run_epoch(self) -> dict[str, Any]:
         started, clock = time.time(), time.perf_counter()
@@ -84,6 +101,8 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
         The one before is kept: if this actor dies before Ray Tune has heard of this one, the retry needs it.
         """
         folder = self._checkpoints / f"epoch_{self._epoch}"
+        if self._error:
+            return {"epoch": self._epoch, "folder": str(folder)}  # nothing new since the last one
         self._group.save(folder)
         for older in self._checkpoints.glob("epoch_*"):
             if int(older.name.removeprefix("epoch_")) < self._epoch - 1:

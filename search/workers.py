@@ -13,6 +13,7 @@ from typing import Any
 
 import ray
 
+from search.errors import last_line, one_line
 from search.job import FoldResult, Job
 from search.mailbox import Mailbox
 from search.space import TrialPlan
@@ -21,7 +22,11 @@ POLL_S = 0.5  # how often a waiting trial looks whether its group is alive
 
 
 class WorkerGroupDied(RuntimeError):
-    """A worker or its controller ended while a command was under way."""
+    """A worker or its controller ended while a command was under way; the group is of no more use."""
+
+
+class CommandFailed(RuntimeError):
+    """A worker could not do what it was told; the group is there for the next trial."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,6 @@ class GroupShape:
 class Failure:
     """An error inside a command; the worker itself lives on."""
 
-    rank: int
     text: str
 
 
@@ -92,20 +96,15 @@ class WorkerGroup:
             if not self._thread.is_alive():
                 raise WorkerGroupDied(f"the worker group ended during {command[0]!r}: {self._cause()}")
         received: Sequence[Any] = ray.get(answers)
-        failures = [answer for answer in received if isinstance(answer, Failure)]
+        failures = [answer.text for answer in received if isinstance(answer, Failure)]
         if failures:
-            raise RuntimeError("; ".join(f"worker {f.rank}: {f.text}" for f in failures))
+            raise CommandFailed("; ".join(dict.fromkeys(failures)))
         return list(received)
 
     def _cause(self) -> str:
         failures = getattr(self._error, "worker_failures", None) or {}
-        causes = [f"worker {rank}: {_last_line(error)}" for rank, error in failures.items()]
-        return "; ".join(causes) or _last_line(self._error)
-
-
-def _last_line(error: object) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+        causes = [f"worker {rank}: {last_line(str(error))}" for rank, error in failures.items()]
+        return "; ".join(causes) or one_line(self._error)
 
 
 def _build_trainer(job: Job, shape: GroupShape, mailbox: Any) -> Any:
@@ -147,7 +146,7 @@ def serve(config: dict[str, Any]) -> None:
                 worker = FoldWorker(config["job"], rank, context.get_world_size(), get_device())
             answer = _obey(worker, rank, command)
         except Exception as error:  # the trial fails with this text; the worker is there for the next
-            answer = Failure(rank, f"{type(error).__name__}: {error}")
+            answer = Failure(f"{type(error).__name__}: {error}")
         ray.get(mailbox.answer.remote(rank, answer))
 
 

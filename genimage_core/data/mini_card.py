@@ -123,7 +123,7 @@ v1.5 and Wukong share their kernels.
 
 {photographs}
 
-## Measured
+## Measured, on the set of default settings
 
 {measured}
 """

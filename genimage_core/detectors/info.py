@@ -26,6 +26,20 @@ class CheckpointInfo:
     simulated: bool = False
 
 
+def require_fit(path: Path, detector: str, image_size: int) -> CheckpointInfo:
+    """Read the description of a checkpoint that is to serve as `detector` at `image_size` px.
+
+    Raises:
+        ValueError: If it is no checkpoint, or one of another detector or size.
+    """
+    info = read_info(path)
+    if (info.detector, info.image_size) != (detector, image_size):
+        raise ValueError(
+            f"{path} holds {info.detector} at {info.image_size} px, not {detector} at {image_size} px"
+        )
+    return info
+
+
 def _check_types(info: CheckpointInfo) -> None:
     names = (info.detector, info.format_alignment, *info.generators)
     if not all(isinstance(name, str) for name in names) or type(info.image_size) is not int:

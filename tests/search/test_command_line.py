@@ -1,4 +1,6 @@
 import argparse
+import signal
+from contextlib import contextmanager
 
 import huggingface_hub.constants
 import numpy as np
@@ -26,6 +28,7 @@ def call(tmp_path, monkeypatch, write_tree, capsys):
     monkeypatch.setenv("GENIMAGE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("GENIMAGE_ROOT", raising=False)
     monkeypatch.chdir(tmp_path)
+    handler = signal.getsignal(signal.SIGTERM)
 
     def call(*options, sections=None, data=root):
         content = dict(SPACE)
@@ -37,7 +40,19 @@ def call(tmp_path, monkeypatch, write_tree, capsys):
         code = run.main(["--space", str(tmp_path / "tiny.yaml"), *given, *map(str, options)])
         return code, capsys.readouterr().err
 
-    return call
+    yield call
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    """Stands in for Ray, which takes seconds to start."""
+
+    @contextmanager
+    def session(address, run_dir):
+        yield [{"CPU": 2.0}]
+
+    monkeypatch.setattr(run, "ray_session", session)
 
 
 @pytest.fixture
@@ -106,6 +121,12 @@ REFUSED = {
         ["adm", "imagenet_ai_0508_adm"],
     ),
     "base generator that is missing": ({"detector": {"base": "generator:glide"}}, ["glide"]),
+    "no workers": ({"resources": {"workers_per_trial": 0}}, ["tiny.yaml", "workers_per_trial", "0"]),
+    "fewer than no workers": ({"resources": {"workers_per_trial": -1}}, ["workers_per_trial", "-1"]),
+    "more workers than folds": (
+        {"resources": {"workers_per_trial": 3}},
+        ["resources.workers_per_trial", "1 to 2", "3"],
+    ),
     "a section that is a word": ({"data": "mini"}, ["tiny.yaml", "data"]),
 }
 
@@ -119,6 +140,49 @@ def test_bad_input_is_one_line_and_nothing_is_written(call, tmp_path, sections, 
 def test_a_run_directory_that_exists_is_left_alone(call, tmp_path, option):
     answer = call("--out", tmp_path / "GenImage", *option)
     assert_refused(answer, tmp_path, "GenImage", "exists", "--out")
+
+
+def test_a_run_directory_under_a_file_is_refused(call, tmp_path):
+    assert_refused(
+        call("--out", tmp_path / "tiny.yaml" / "run"), tmp_path, "tiny.yaml", "not a folder", "--out"
+    )
+
+
+def test_a_cache_that_cannot_be_made_is_refused(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("GENIMAGE_CACHE", str(tmp_path / "tiny.yaml" / "cache"))
+    assert_refused(call(), tmp_path, "tiny.yaml", "not a folder", "GENIMAGE_CACHE")
+
+
+@pytest.mark.parametrize("option", [[], ["--dry-run"]])
+def test_resources_that_are_not_there_are_refused(call, tmp_path, two_cores, option):
+    answer = call(*option, sections={"resources": {"gpus_per_worker": 1}})
+    assert_refused(answer, tmp_path, "1 GPUs", "0 GPUs", "lower resources")
+
+
+@pytest.mark.parametrize("address", ["auto", "127.0.0.1:1", "127.0.0.1", "nonsense:http"])
+def test_an_address_without_a_cluster_is_refused(call, tmp_path, address):
+    assert_refused(call("--address", address), tmp_path, "--address", address)
+
+
+def test_a_failure_of_the_work_is_one_line_and_keeps_its_traceback(call, tmp_path, two_cores, monkeypatch):
+    def fail(checked, *arguments, **options):
+        checked.run_dir.mkdir(parents=True)
+        raise OSError(28, "No space left on device", str(checked.run_dir / "study.db"))
+
+    monkeypatch.setattr(run, "execute", fail)
+    code, error = call("--out", tmp_path / "run")
+    log = tmp_path / "run" / "logs" / "error.log"
+    assert code == 1 and error.count("\n") == 1
+    assert "No space left" in error and "study.db" in error and str(log) in error
+    assert "Traceback" in log.read_text() and "in fail" in log.read_text()
+
+
+def test_an_interrupt_before_the_search_ends_quietly(call, two_cores, monkeypatch):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "execute", interrupt)
+    assert call() == (130, "interrupted\n")
 
 
 def test_a_missing_data_root_is_named(call, tmp_path):
@@ -195,11 +259,13 @@ def test_what_a_checkpoint_was_trained_on_must_not_be_sealed(call, tmp_path):
     assert_refused(answer, tmp_path, "sealed", "vqdm")
 
 
-def test_good_input_passes_the_same_checks(call, monkeypatch):
+def test_good_input_passes_the_same_checks(call, two_cores, monkeypatch):
     passed = []
-    monkeypatch.setattr(run, "execute", lambda checked, console, **options: passed.append(checked) or 0)
+    monkeypatch.setattr(run, "execute", lambda *arguments, **options: passed.append(arguments))
+    monkeypatch.setattr(run, "conclude", lambda *arguments: 0)
     assert call("--trials", 5, "--seed", 7)[0] == 0
-    [checked] = passed
+    [(checked, plan, *_)] = passed
+    assert (plan.shape.workers, plan.concurrent) == (2, 1)
     assert (checked.space.search.trials, checked.space.search.seed) == (5, 7)
     assert checked.generators == ("sd14", "biggan") and not checked.run_dir.exists()
     assert checked.run_dir.parent.name == "runs" and checked.run_dir.name.startswith("tiny-")

@@ -12,6 +12,7 @@ from search.board import Board
 from search.display import Display
 from search.monitor import Monitor
 from search.records import Records
+from search.scheduler import Deadline
 
 OBJECTIVE = "off_family_accuracy"
 
@@ -37,7 +38,8 @@ class Search:
         console = Console(file=self.text, width=200, highlight=False)
         self.display = Display(self.records, 4, math.inf, console)
         self.board = Board(run_dir / "tensorboard")
-        self.monitor = Monitor(self.records, self.board, self.display)
+        self.deadline = Deadline(math.inf)
+        self.monitor = Monitor(self.records, self.board, self.display, self.deadline)
 
     def start(self, trial):
         self.monitor.on_trial_start(0, [], trial)
@@ -63,8 +65,9 @@ def test_a_trial_from_start_to_end(search):
         search.result(baseline, epoch)
     search.monitor.on_trial_complete(0, [], baseline)
     assert search.records.trials["id0"].state == "completed"
-    assert "trial   0 epoch 1/2" in search.lines[0] and "0.1000" in search.lines[0]
-    assert "trial   0 completed" in search.lines[2] and "best 0.2000 (trial 0)" in search.lines[2]
+    assert "trial   0 starts: baseline" in search.lines[0]
+    assert "trial   0 epoch 1/2" in search.lines[1] and "0.1000" in search.lines[1]
+    assert "trial   0 completed" in search.lines[3] and "best 0.2000 (trial 0)" in search.lines[3]
     read = EventAccumulator(str(search.run_dir / "tensorboard" / "trial_0000"))
     read.Reload()
     assert "_hparams_/session_start_info" in read.summary_metadata
@@ -77,6 +80,39 @@ def test_a_trial_that_was_stopped_early(search):
     search.monitor.on_trial_complete(0, [], searched)
     assert search.records.trials["id3"].state == "stopped"
     assert "trial   3 stopped" in search.lines[-1] and "1 stopped" in search.lines[-1]
+
+
+def test_a_trial_that_the_time_budget_ended(search):
+    searched = trial(3, noise_scale=0.5)
+    search.start(searched)
+    assert "trial   3 starts: noise_scale 0.5" in search.lines[-1]
+    search.result(searched, 1)
+    search.deadline.interrupted.add("id3")
+    search.monitor.on_trial_complete(0, [], searched)
+    assert search.records.trials["id3"].state == "interrupted"
+
+
+def test_a_trial_that_failed_by_itself_says_why_and_keeps_its_epochs(search):
+    searched = trial(3, noise_scale=0.5)
+    search.start(searched)
+    search.result(searched, 1)
+    failure = {OBJECTIVE: math.nan, "epoch": 1, "done": True, "error": "the loss is not finite"}
+    search.monitor.on_trial_result(0, [], searched, failure)
+    search.monitor.on_trial_complete(0, [], searched)
+    record = search.records.trials["id3"]
+    assert (record.state, record.error, len(record.epochs)) == ("failed", "the loss is not finite", 1)
+
+
+def test_what_a_search_that_was_ended_leaves_running_is_settled(search):
+    done, begun = trial(0), trial(1)
+    for stub in (done, begun):
+        search.start(stub)
+    search.result(done, 2)
+    search.monitor.on_trial_complete(0, [], done)
+    search.monitor.settle()
+    search.monitor.settle()
+    assert [record.state for record in search.records.in_order()] == ["completed", "interrupted"]
+    assert len((search.run_dir / "trials.jsonl").read_text().splitlines()) == 2
 
 
 def test_a_trial_that_failed_before_it_started_keeps_its_cause(search, tmp_path):
@@ -119,7 +155,7 @@ def test_ray_tune_can_pickle_it(search):
 
 
 def test_the_summary_counts_and_compares(search):
-    assert search.display.summary() == "starting; no best yet, baseline not yet"
+    assert search.display.summary() == "starting the workers; no best yet, no baseline yet"
     baseline, other = trial(0), trial(1)
     for stub in (baseline, other):
         search.start(stub)

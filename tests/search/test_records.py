@@ -51,12 +51,12 @@ def result(epoch, value, *, started=1000.0, train_s=1.0, eval_s=0.5, busy_s=1.5)
     }
 
 
-def play(records, number, values, *, error=None, **params):
+def play(records, number, values, *, error=None, interrupted=False, **params):
     name = f"t{number}"
-    records.begin(name, config(number, **params))
+    records.begin(name, config(number, **params)).error = error
     for epoch, value in enumerate(values, start=1):
         records.add(name, result(epoch, value))
-    return records.finish(name, error)
+    return records.finish(name, interrupted=interrupted)
 
 
 def lines(records):
@@ -64,19 +64,23 @@ def lines(records):
 
 
 @pytest.mark.parametrize(
-    ("values", "error", "state"),
+    ("values", "error", "interrupted", "state"),
     [
-        ([0.5, 0.6], None, "completed"),
-        ([0.5], None, "stopped"),
-        ([], None, "failed"),
-        ([0.5, 0.6], "the worker died", "failed"),
-        ([0.5], "the worker died", "failed"),
-        ([0.5, float("nan")], None, "failed"),
+        ([0.5, 0.6], None, False, "completed"),
+        ([0.5, 0.6], None, True, "completed"),
+        ([0.5], None, False, "stopped"),
+        ([0.5], None, True, "interrupted"),
+        ([], None, False, "failed"),
+        ([], None, True, "interrupted"),
+        ([0.5, 0.6], "the worker died", False, "failed"),
+        ([0.5], "the worker died", True, "failed"),
+        ([0.5, float("nan")], None, False, "failed"),
+        ([float("nan")], None, True, "failed"),
     ],
 )
-def test_states(records, values, error, state):
+def test_states(records, values, error, interrupted, state):
     assert records.begin("t1", config(1)).state == "running"
-    record = play(records, 1, values, error=error)
+    record = play(records, 1, values, error=error, interrupted=interrupted)
     assert record.state == state and record.error == error
     assert lines(records)[0]["state"] == state
     assert records.count(state) == 1 and records.count("running") == 0

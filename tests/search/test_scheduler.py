@@ -106,3 +106,4 @@ def test_the_deadline_stops_each_trial_after_its_epoch():
     passed, ahead = Deadline(time.time() - 1), Deadline(time.time() + 60)
     assert passed("a", {"epoch": 1}) and not ahead("a", {"epoch": 1})
     assert not passed.stop_all() and not ahead.stop_all()
+    assert passed.interrupted == {"a"} and ahead.interrupted == set()

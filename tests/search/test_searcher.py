@@ -136,6 +136,15 @@ def test_a_trial_is_settled_once(searcher, storage):
     assert [trial.state for trial in trials_on_disk(storage)] == [TrialState.COMPLETE]
 
 
+def test_what_a_search_that_was_ended_leaves_running_fails(searcher, storage):
+    play(searcher, "a")
+    searcher.suggest("b")
+    report(searcher, "b", 1, 0.5)
+    searcher.settle()
+    searcher.settle()
+    assert [trial.state for trial in trials_on_disk(storage)] == [TrialState.COMPLETE, TrialState.FAIL]
+
+
 def test_failed_trials_do_not_spoil_the_suggestions(searcher, storage):
     for number in range(12):
         if number % 3 == 2:

@@ -1,0 +1,30 @@
+"""Errors, as a person wants to read them."""
+
+import tempfile
+import traceback
+from pathlib import Path
+
+from ray.exceptions import RayTaskError
+
+
+def one_line(error: BaseException | None) -> str:
+    """Say what went wrong on one line; of an error in another process, what went wrong there."""
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    return last_line(str(cause)) or type(cause).__name__
+
+
+def last_line(text: str) -> str:
+    """Return the last line that says something: that of a traceback is its error."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def keep_traceback(error: BaseException, run_dir: Path) -> Path:
+    """Write the whole story into the run directory's logs, or into a temporary file if there is none."""
+    if run_dir.exists():
+        path = run_dir / "logs" / "error.log"
+        path.parent.mkdir(exist_ok=True)
+    else:
+        path = Path(tempfile.mkdtemp(prefix="genimage-error-")) / "error.log"
+    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    return path

@@ -1,0 +1,34 @@
+import pytest
+from ray.exceptions import RayTaskError
+
+from search.errors import keep_traceback, last_line, one_line
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("the radius is wrong"), "the radius is wrong"),
+        (RuntimeError("first\n\n  the cause  \n"), "the cause"),
+        (KeyError(), "KeyError"),
+        (RayTaskError("make_base", "Traceback\n ...", OSError(28, "no room")), "[Errno 28] no room"),
+    ],
+)
+def test_an_error_on_one_line(error, line):
+    assert one_line(error) == line
+
+
+def test_the_last_line_of_nothing_is_empty():
+    assert last_line(" \n\n") == ""
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_the_traceback_is_kept(tmp_path, made):
+    run_dir = tmp_path / "run"
+    if made:
+        run_dir.mkdir()
+    try:
+        raise ValueError("the cause")
+    except ValueError as error:
+        path = keep_traceback(error, run_dir)
+    assert path.is_relative_to(run_dir) == made
+    assert "test_errors.py" in path.read_text() and "ValueError: the cause" in path.read_text()

@@ -1,0 +1,97 @@
+"""What goes wrong for real: killed workers, a training that cannot be, Ctrl-C, and time that runs out."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from run_process import descendants, matrices, read_records, study_of
+
+from genimage_core.detectors.checkpoint import save_checkpoint
+from genimage_core.detectors.detector import build_detector
+from genimage_core.detectors.info import CheckpointInfo
+
+
+def states(run_dir):
+    return [record["state"] for record in read_records(run_dir)]
+
+
+def test_a_killed_worker_is_noticed_and_its_trial_goes_on(finished, space, start):
+    run, run_dir = start(space)
+    run.wait_for(r"trial +0 epoch 2/", 300)
+    workers = run.workers()
+    assert len(workers) == 2, descendants(run.process.pid)
+    os.kill(workers[0], signal.SIGKILL)
+    killed = time.time()
+    noticed = run.wait_for(r"trial +\d starts again", 60)
+    assert noticed - killed <= 15, f"noticed after {noticed - killed:.1f} s"
+    processes = {pid for pid, _ in descendants(run.process.pid)}
+    assert run.finish() == 0, run.text
+    assert states(run_dir) == ["completed", "completed"]
+    assert sum(record["retries"] for record in read_records(run_dir)) == 1
+    assert matrices(run_dir) == matrices(finished[0]), "not what an undisturbed search gives"
+    assert [trial.state.name for trial in study_of(run_dir).trials] == ["COMPLETE"] * 2
+    left = [pid for pid in processes if Path(f"/proc/{pid}").exists()]
+    assert not left, f"processes left behind: {left}"
+
+
+@pytest.mark.slow
+def test_a_worker_killed_between_two_trials(finished, space, start):
+    run, run_dir = start(space)
+    run.wait_for(r"trial +0 epoch 6/", 300)
+    os.kill(run.workers()[1], signal.SIGKILL)
+    assert run.finish() == 0, run.text
+    assert states(run_dir) == ["completed", "completed"]
+    assert matrices(run_dir) == matrices(finished[0])
+
+
+def test_ctrl_c_reports_what_there_is(finished, space, start):
+    run, run_dir = start(space)
+    run.wait_for(r"trial +1 epoch 1/", 300)
+    processes = {pid for pid, _ in descendants(run.process.pid)}
+    run.process.send_signal(signal.SIGINT)
+    assert run.finish(60) == 130, run.text
+    assert "Traceback" not in run.text
+    assert states(run_dir) == ["completed", "interrupted"]
+    assert matrices(run_dir)[0] == matrices(finished[0])[0]
+    assert [trial.state.name for trial in study_of(run_dir).trials] == ["COMPLETE", "FAIL"]
+    report = json.loads((run_dir / "report" / "report.json").read_text())
+    assert report["best"]["trial"] == 0 and (run_dir / "best" / "sd14.safetensors").exists()
+    left = [pid for pid in processes if Path(f"/proc/{pid}").exists()]
+    assert not left, f"processes left behind: {left}"
+
+
+@pytest.mark.slow
+def test_training_that_cannot_be_fails_each_trial_and_keeps_the_workers(space, start, tmp_path):
+    detector = build_detector("swin_nano", image_size=32)
+    with torch.no_grad():
+        next(detector.parameters()).fill_(torch.nan)
+    broken = tmp_path / "broken.safetensors"
+    save_checkpoint(broken, detector, CheckpointInfo("swin_nano", 32, ("sd14",), "none", True))
+    run, run_dir = start({**space, "detector": {"name": "swin_nano", "base": f"checkpoint:{broken}"}})
+    run.wait_for(r"trial +0 failed", 300)
+    workers = set(run.workers())
+    run.wait_for(r"trial +1 failed", 60)
+    assert len(workers) == 2 and workers >= set(run.workers()), "the workers were started again"
+    assert run.finish() == 1, run.text
+    for record in read_records(run_dir):
+        assert (record["state"], record["retries"], record["epochs"]) == ("failed", 0, [])
+        assert "loss is not finite at step 1 of epoch 1" in record["error"]
+    assert [trial.state.name for trial in study_of(run_dir).trials] == ["FAIL", "FAIL"]
+    assert "no trial completed" in run.text and (run_dir / "report" / "index.html").exists()
+
+
+@pytest.mark.slow
+def test_the_time_budget_ends_trials_between_epochs(space, start):
+    longer = {**space, "training": {**space["training"], "epochs": 1000}}
+    run, run_dir = start(longer, "--time-budget", "40s")
+    assert run.finish() == 1, run.text
+    [record] = read_records(run_dir)
+    assert record["state"] == "interrupted" and record["epochs"]
+    [trial] = study_of(run_dir).trials
+    assert trial.state.name == "PRUNED"
+    assert list(trial.intermediate_values) == [epoch["epoch"] for epoch in record["epochs"]]
+    assert "interrupted" in (run_dir / "report" / "report.md").read_text()
