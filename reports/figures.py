@@ -130,7 +130,10 @@ def _short(value: float | None) -> str:
 
 
 def history(points: Sequence[Point], objective: str, prefix: str) -> str:
-    """Draw every trial's value, the best so far and the baseline; failed trials are crosses on the axis."""
+    """Draw every trial's value, the best so far and the baseline.
+
+    Failed trials are crosses on the axis; interrupted ones are triangles, on the axis if without a value.
+    """
     with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 3.4))
         axes = figure.add_axes((0.105, 0.15, 0.88, 0.72))
@@ -148,8 +151,9 @@ def history(points: Sequence[Point], objective: str, prefix: str) -> str:
                 ncols=6,
                 frameon=False,
                 fontsize=9,
-                handletextpad=0.4,
-                columnspacing=1.2,
+                handlelength=1.5,
+                handletextpad=0.3,
+                columnspacing=0.6,
                 borderaxespad=0.2,
             )
         return _svg(figure, prefix, smallest=0.56)
@@ -169,25 +173,32 @@ def _draw_trials(axes: Axes, points: Sequence[Point]) -> None:
     def draw(chosen: Iterable[Point], label: str, **style: Any) -> None:
         placed = [(p.trial, p.value) for p in chosen if p.value is not None]
         if placed:
-            axes.plot(*zip(*placed, strict=True), ls="none", marker="o", ms=7, label=label, **style)
+            axes.plot(*zip(*placed, strict=True), ls="none", label=label, **style)
 
-    draw((p for p in points if p.state == "completed"), "completed", color=THEME["trial"])
-    stopped = (p for p in points if p.state == "stopped")
-    draw(stopped, "stopped early", mfc=THEME["paper"], mec=THEME["trial"], mew=1.6)
-    failed = [p.trial for p in points if p.state == "failed"]
-    if failed:
-        # Height in axes units: a failed trial has no value, only a number.
+    completed, stopped, failed, interrupted = (
+        [p for p in points if p.state == state] for state in ("completed", "stopped", "failed", "interrupted")
+    )
+    hollow = {"mfc": THEME["paper"], "mew": 1.6}
+    draw(completed, "completed", marker="o", ms=7, color=THEME["trial"])
+    draw(stopped, "stopped early", marker="o", ms=7, mec=THEME["trial"], **hollow)
+    triangle = {"marker": "^", "ms": 8, "mec": THEME["ink"], **hollow}
+    draw(interrupted, "interrupted", **triangle)
+    lost = [p for p in interrupted if p.value is None]
+    _draw_on_axis(axes, lost, "_" * (len(lost) < len(interrupted)) + "interrupted", **triangle)
+    _draw_on_axis(axes, failed, "failed", marker="X", ms=8, color=THEME["muted"], mec=THEME["paper"])
+
+
+def _draw_on_axis(axes: Axes, points: Sequence[Point], label: str, **style: Any) -> None:
+    """Mark trials that have no value, only a number; a label with a leading underscore is not shown."""
+    if points:
         axes.plot(
-            failed,
-            [0.0] * len(failed),
+            [p.trial for p in points],
+            [0.0] * len(points),
             ls="none",
-            marker="X",
-            ms=8,
-            color=THEME["muted"],
-            mec=THEME["paper"],
             clip_on=False,
-            transform=axes.get_xaxis_transform(),
-            label="failed",
+            transform=axes.get_xaxis_transform(),  # height in axes units
+            label=label,
+            **style,
         )
 
 

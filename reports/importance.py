@@ -49,8 +49,8 @@ class Importance:
 def assess(trials: Sequence[Trial], space: Mapping[str, Any], objective: str) -> Importance:
     """Estimate parameter importance from the searched trials that completed with a value.
 
-    The baseline is left out: it lies outside the searched ranges. Stopped trials are, too: their value
-    belongs to an earlier epoch.
+    The baseline is left out: it lies outside the searched ranges. Stopped and interrupted trials are, too:
+    their value belongs to an earlier epoch.
 
     Args:
         trials: All trials of the run.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 Role = Literal["baseline", "searched"]
-State = Literal["completed", "stopped", "failed"]
+State = Literal["completed", "stopped", "failed", "interrupted"]
 EPOCH_FIELDS = ("epoch", "train_loss", "train_s", "eval_s", "wait_s", "matrix")
 
 
@@ -45,7 +45,11 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Trial:
-    """One finished trial: completed, stopped early by the scheduler, or failed."""
+    """One trial that has ended.
+
+    It completed, was stopped early by the scheduler, failed, or was interrupted: ended by the user or by the
+    time budget, after any number of epochs.
+    """
 
     number: int
     role: Role
@@ -72,12 +76,27 @@ class Fold:
 
 
 @dataclass(frozen=True)
+class Base:
+    """What the weights were trained on that every trial starts from, as far as it is recorded.
+
+    Attributes:
+        simulated: On simulated images.
+        format_alignment: How those images were aligned.
+    """
+
+    simulated: bool = False
+    format_alignment: str | None = None
+
+
+@dataclass(frozen=True)
 class Environment:
     """What was run, on what and how; `details` is the whole file."""
 
     name: str
     objective: str
     simulated: bool
+    format_alignment: str | None
+    base: Base
     command: tuple[str, ...]
     trials: int | None
     sealed: tuple[str, ...]
@@ -137,12 +156,21 @@ def _environment(raw: Mapping[str, Any], where: str) -> Environment:
         name=_get(raw, "name", str, where),
         objective=_get(raw, "objective", str, where),
         simulated=_get(raw, "simulated", bool, where, data.get("root_kind") == "mini"),
+        format_alignment=_get(data, "format_alignment", str, f"{where}, data", None),
+        base=_base(_get(raw, "base", dict, where, {}), f"{where}, base"),
         command=_names(raw, "command", where),
         trials=_get(raw, "trials", int, where, None),
         sealed=_names(protocol, "sealed", where),
         folds=tuple(_fold(fold, f"{where}, fold {i}") for i, fold in enumerate(folds, 1)),
         space=_get(raw, "space", dict, where, {}),
         details=raw,
+    )
+
+
+def _base(raw: Mapping[str, Any], where: str) -> Base:
+    return Base(
+        simulated=_get(raw, "simulated", bool, where, False),
+        format_alignment=_get(raw, "format_alignment", str, where, None),
     )
 
 

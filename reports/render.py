@@ -14,7 +14,7 @@ from reports import figures, views
 from reports.matrices import Matrix
 from reports.records import read_run
 from reports.tables import Report, build
-from reports.wording import SIMULATED, capitalised, count, duration, metric_title, number, signed
+from reports.wording import capitalised, count, duration, metric_title, number, signed, unfinished
 
 SCHEMA = 1
 # Columns up to which two matrices stay readable next to each other.
@@ -109,7 +109,6 @@ def markdown(report: Report, best_file: str) -> str:
 def _content(report: Report, best_file: str) -> Mapping[str, Any]:
     return {
         "report": report,
-        "simulated": SIMULATED if report.simulated else "",
         "progress": _progress(report),
         "keys": _keys(report),
         "views": views,
@@ -123,12 +122,15 @@ def _content(report: Report, best_file: str) -> Mapping[str, Any]:
 def _progress(report: Report) -> str:
     outcome = report.outcome
     finished = outcome.completed + outcome.stopped + outcome.failed
-    recorded = count(finished, "trial")
+    recorded = count(finished + outcome.interrupted, "trial")
     if outcome.planned is not None:
         recorded += f" of {outcome.planned} planned"
+    if outcome.interrupted:
+        recorded += f", {outcome.interrupted} interrupted"
     if not report.finished:
         return f"The run is still going on or was cut off; it has recorded {recorded}."
-    return f"The run ended with {recorded}." if finished < (outcome.planned or 0) else ""
+    short = outcome.interrupted or finished < (outcome.planned or 0)
+    return f"The run ended with {recorded}." if short else ""
 
 
 def _keys(report: Report) -> list[tuple[str, str, str]]:
@@ -143,7 +145,7 @@ def _keys(report: Report) -> list[tuple[str, str, str]]:
         keys.append(("Difference", signed(best.difference), "one seed, optimistic"))
         keys.append(("Worst left-out", *_beside(best.worst_left_out, baseline.worst_left_out)))
         keys.append(("In-domain", *_beside(best.in_domain, baseline.in_domain)))
-    stops = f"{outcome.stopped} stopped early, {outcome.failed} failed"
+    stops = unfinished(outcome.stopped, outcome.failed, outcome.interrupted)
     keys.append(("Completed trials", str(outcome.completed), stops))
     if report.timing:
         goodput = f"goodput {number(report.timing.get('goodput'))}"
@@ -183,12 +185,13 @@ def _matrices(report: Report) -> list[Picture]:
 def _history(report: Report) -> Picture:
     metric = capitalised(metric_title(report.objective))
     best = f"trial {report.best.trial} with {number(report.best.objective)}" if report.best else "none"
+    interrupted = " Triangle: interrupted, on the axis where there is no value."
     return Picture(
         title="Optimisation history",
         svg=Markup(figures.history(report.history, report.objective, "history")),
         alt=f"{metric} of {count(len(report.history), 'trial')} by trial number; best: {best}.",
-        caption="Each trial’s value after its last epoch. Hollow: stopped early, so after fewer epochs. "
-        "Cross on the axis: failed.",
+        caption="Each trial’s value after its last epoch. Hollow circle: stopped early, so after fewer "
+        f"epochs. Cross on the axis: failed.{interrupted if report.outcome.interrupted else ''}",
         table=views.all_trials(report),
     )
 

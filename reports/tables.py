@@ -8,7 +8,7 @@ from typing import Any
 from reports.importance import Importance, assess
 from reports.matrices import Matrix, cross_generator, judges
 from reports.records import Records, Role, State, Trial
-from reports.wording import Standing, limits, verdict
+from reports.wording import Standing, limits, notice, verdict
 
 TOP = 5
 
@@ -52,6 +52,7 @@ class Outcome:
         completed: Ran to the last epoch.
         stopped: Ended early by the scheduler.
         failed: Raised an error.
+        interrupted: Ended early by the user or by the time budget.
         retries: Second attempts, over all trials.
         epochs_run: Epochs over all trials.
         ended: Epoch and the number of trials that ended after it.
@@ -61,6 +62,7 @@ class Outcome:
     completed: int
     stopped: int
     failed: int
+    interrupted: int
     retries: int
     epochs_run: int
     ended: tuple[tuple[int, int], ...]
@@ -72,6 +74,7 @@ class Report:
 
     name: str
     simulated: bool
+    notice: str
     finished: bool
     objective: str
     verdict: str
@@ -111,6 +114,7 @@ def build(records: Records) -> Report:
     return Report(
         name=environment.name,
         simulated=environment.simulated,
+        notice=notice(status),
         finished=records.timing is not None,
         objective=environment.objective,
         verdict=verdict(status),
@@ -180,19 +184,26 @@ def standing(records: Records, ordered: Sequence[Row], outcome: Outcome) -> Stan
     best = _first(ordered)
     challenger = _first(row for row in ordered if row.role == "searched")
     baseline = _first(row for row in ordered if row.role == "baseline")
+    environment = records.environment
     return Standing(
-        objective=records.environment.objective,
+        objective=environment.objective,
+        planned=outcome.planned,
         completed=outcome.completed,
         stopped=outcome.stopped,
         failed=outcome.failed,
+        interrupted=outcome.interrupted,
         compared=len(ordered),
         best=best.trial if best else None,
         best_value=best.objective if best else None,
         challenger=challenger.trial if challenger else None,
         challenger_value=challenger.objective if challenger else None,
         baseline=baseline.objective if baseline else None,
+        baseline_interrupted=any(t.role == "baseline" and t.state == "interrupted" for t in records.trials),
         finished=records.timing is not None,
-        simulated=records.environment.simulated,
+        simulated=environment.simulated,
+        base_simulated=environment.base.simulated,
+        alignment=environment.format_alignment,
+        base_alignment=environment.base.format_alignment,
     )
 
 
@@ -216,6 +227,7 @@ def tally_up(trials: Sequence[Trial], planned: int | None) -> Outcome:
         completed=states["completed"],
         stopped=states["stopped"],
         failed=states["failed"],
+        interrupted=states["interrupted"],
         retries=sum(trial.retries for trial in trials),
         epochs_run=sum(lengths),
         ended=tuple(sorted(Counter(lengths).items())),

@@ -25,7 +25,12 @@ KINDS = {
     "left_out": "left out, family known",
     "off_family": "left out, family unknown",
 }
-STATES = {"completed": "completed", "stopped": "stopped early", "failed": "failed"}
+STATES = {
+    "completed": "completed",
+    "stopped": "stopped early",
+    "failed": "failed",
+    "interrupted": "interrupted",
+}
 TIMINGS = {
     "wall_s": ("Wall time", duration),
     "startup_s": ("Start-up", duration),
@@ -70,7 +75,7 @@ def leaderboard(report: Report) -> Table:
 
 
 def all_trials(report: Report) -> Table:
-    """Every trial in the order of its number, stopped and failed ones included."""
+    """Every trial in the order of its number, however it ended."""
     rows, names = report.trials, _parameters(report.trials)
     columns = ("Trial", "State", "Epochs", capitalised(metric_title(report.objective)), "Δ baseline")
     more = ("Worst left-out", "In-domain", "Time", "Retries")
@@ -183,6 +188,7 @@ def outcome(report: Report) -> Table:
         ("Completed", str(o.completed)),
         ("Stopped early", str(o.stopped)),
         ("Failed", str(o.failed)),
+        ("Interrupted", str(o.interrupted)),
         ("Retries", str(o.retries)),
         ("Epochs trained, all trials", str(o.epochs_run)),
         *((_ended(epoch), str(trials)) for epoch, trials in o.ended),

@@ -21,6 +21,10 @@ SIMULATED = (
     "This run proves the machinery and shows how methods rank on it; it says nothing about the quality of a "
     "detector on real generators."
 )
+SIMULATED_BASE = (
+    "Simulated base weights: every trial starts from weights that were trained on simulated data, though the "
+    "images of this run are not simulated. How far that shifts the numbers here is not known."
+)
 
 
 @dataclass(frozen=True)
@@ -29,31 +33,43 @@ class Standing:
 
     Attributes:
         objective: Name of the metric.
+        planned: Trials that the search was asked for, if recorded.
         completed: Trials that ran to the last epoch.
         stopped: Trials that the scheduler ended early.
         failed: Trials that raised an error.
+        interrupted: Trials that the user or the time budget ended early.
         compared: Completed trials with a final value, the baseline included.
         best: Number of the trial with the highest value among them.
         best_value: Its value.
         challenger: Number of the best searched trial among them.
         challenger_value: Its value.
         baseline: Value of the baseline.
+        baseline_interrupted: The baseline is among the interrupted trials.
         finished: False while the run goes on, or if it was cut off.
         simulated: The images are those of the embedded set.
+        base_simulated: The weights that every trial starts from were trained on simulated images.
+        alignment: How the images were aligned, if recorded.
+        base_alignment: How those were that the base was trained on, if any.
     """
 
     objective: str
+    planned: int | None
     completed: int
     stopped: int
     failed: int
+    interrupted: int
     compared: int
     best: int | None
     best_value: float | None
     challenger: int | None
     challenger_value: float | None
     baseline: float | None
+    baseline_interrupted: bool
     finished: bool
     simulated: bool
+    base_simulated: bool
+    alignment: str | None
+    base_alignment: str | None
 
 
 def verdict(standing: Standing) -> str:
@@ -66,15 +82,10 @@ def verdict(standing: Standing) -> str:
 
 def _judgement(s: Standing) -> str:
     metric = metric_title(s.objective)
-    if s.completed + s.stopped + s.failed == 0:
-        return "No trial has finished yet, so there is nothing to compare."
-    if s.completed == 0:
-        return (
-            f"No trial has completed ({s.stopped} stopped early, {s.failed} failed), "
-            "so there is no best configuration."
-        )
+    if _finished_trials(s) == 0:
+        return _nothing_finished(s)
     if s.best is None:
-        return f"No completed trial has a value of {metric} ({tally(s)}), so there is no best configuration."
+        return _no_best(s, metric)
     if s.challenger_value is None:
         return (
             f"Only the baseline has a final value: {metric} {number(s.baseline)} on validation images, "
@@ -83,10 +94,36 @@ def _judgement(s: Standing) -> str:
     if s.baseline is None:
         return (
             f"{_opening(s)}: trial {s.challenger} reaches {metric} {number(s.challenger_value)}. "
-            "The baseline has no final value, so nothing can be said about an improvement. "
+            f"{_no_baseline(s)}, so nothing can be said about an improvement. "
             f"This is {_noise(s)} and therefore optimistic."
         )
     return _comparison(s, metric, s.challenger_value, s.baseline)
+
+
+def _nothing_finished(s: Standing) -> str:
+    if not s.interrupted:
+        return "No trial has finished yet, so there is nothing to compare."
+    return (
+        f"No trial has finished ({s.interrupted} interrupted), so there is nothing to compare."
+        f"{_baseline_fate(s)}"
+    )
+
+
+def _no_best(s: Standing, metric: str) -> str:
+    lacking, states = (
+        (f"No completed trial has a value of {metric}", tally(s))
+        if s.completed
+        else ("No trial has completed", unfinished(s.stopped, s.failed, s.interrupted))
+    )
+    return f"{lacking} ({states}), so there is no best configuration.{_baseline_fate(s)}"
+
+
+def _no_baseline(s: Standing) -> str:
+    return f"The baseline {'was interrupted and ' if s.baseline_interrupted else ''}has no final value"
+
+
+def _baseline_fate(s: Standing) -> str:
+    return " The baseline was interrupted." if s.baseline_interrupted else ""
 
 
 def _comparison(s: Standing, metric: str, challenger: float, baseline: float) -> str:
@@ -105,6 +142,13 @@ def _comparison(s: Standing, metric: str, challenger: float, baseline: float) ->
         f"the best searched trial, number {s.challenger}, {outcome} {against}. "
         "One seed does not show that no configuration can help."
     )
+
+
+def notice(standing: Standing) -> str:
+    """Say what the reader must know before any number: that images or base weights are simulated."""
+    if standing.simulated:
+        return SIMULATED
+    return SIMULATED_BASE if standing.base_simulated else ""
 
 
 def limits(standing: Standing, generators: tuple[str, ...], sealed: tuple[str, ...]) -> tuple[str, ...]:
@@ -131,9 +175,30 @@ def limits(standing: Standing, generators: tuple[str, ...], sealed: tuple[str, .
         "among them."
         if standing.stopped
         else "",
-        SIMULATED if standing.simulated else "",
+        _cut_off(standing),
+        _misaligned(standing),
+        notice(standing),
     ]
     return tuple(line for line in lines if line)
+
+
+def _cut_off(s: Standing) -> str:
+    if not s.interrupted or s.planned is None or _finished_trials(s) >= s.planned:
+        return ""
+    finished = f"{_finished_trials(s)} of {s.planned} finished"
+    return (
+        f"The search was ended before all planned trials ran ({finished}); "
+        "what the others would have reached is not known."
+    )
+
+
+def _misaligned(s: Standing) -> str:
+    if s.base_alignment is None or s.base_alignment == s.alignment:
+        return ""
+    return (
+        f"The base was trained on images aligned differently ({s.base_alignment}, here "
+        f"{s.alignment or 'not recorded'}), so it may carry a file-format shortcut into every trial."
+    )
 
 
 def _opening(s: Standing) -> str:
@@ -141,20 +206,31 @@ def _opening(s: Standing) -> str:
 
 
 def _states(s: Standing) -> str:
-    return f" ({tally(s)})" if s.stopped or s.failed else ""
+    return f" ({tally(s)})" if s.stopped or s.failed or s.interrupted else ""
 
 
 def _noise(s: Standing) -> str:
     return "a single noisy score" if s.compared == 1 else f"the highest of {s.compared} noisy scores"
 
 
-def _all(s: Standing) -> int:
+def _finished_trials(s: Standing) -> int:
     return s.completed + s.stopped + s.failed
 
 
+def _all(s: Standing) -> int:
+    return _finished_trials(s) + s.interrupted
+
+
 def tally(standing: Standing) -> str:
-    """Count completed, stopped and failed trials in words."""
-    return f"{standing.completed} completed, {standing.stopped} stopped early, {standing.failed} failed"
+    """Count completed, stopped, failed and interrupted trials in words."""
+    rest = unfinished(standing.stopped, standing.failed, standing.interrupted)
+    return f"{standing.completed} completed, {rest}"
+
+
+def unfinished(stopped: int, failed: int, interrupted: int) -> str:
+    """Count the trials that did not complete in words; interrupted ones only where there are any."""
+    words = f"{stopped} stopped early, {failed} failed"
+    return f"{words}, {interrupted} interrupted" if interrupted else words
 
 
 def number(value: float | None) -> str:

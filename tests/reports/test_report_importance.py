@@ -35,6 +35,7 @@ def test_only_completed_searched_trials_with_a_value_are_used():
     others = [
         made(90, 0.5, role="baseline", x=0.0, y=0.0),
         made(91, 0.5, state="stopped", x=0.1, y=0.1),
+        made(94, 0.5, state="interrupted", x=0.3, y=0.1),
         made(92, None, x=0.1, y=0.1),
         Trial(93, "searched", "failed", config={"x": 0.2, "y": 0.1}),
     ]

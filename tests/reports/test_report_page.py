@@ -5,7 +5,7 @@ from dataclasses import asdict
 from html.parser import HTMLParser
 
 import pytest
-from synthetic_run import environment, score, ten_trials, trial, write_run
+from synthetic_run import cut_off_trials, environment, score, ten_trials, trial, write_run
 
 from reports import figures
 from reports.matrices import cross_generator
@@ -176,6 +176,8 @@ def test_the_same_records_give_the_same_bytes(run, files):
         [trial(0, 0.6)],
         [trial(0, None, "failed"), trial(1, 0.6)],
         [trial(0, 0.6, "stopped", epochs=1), trial(1, 0.6, "stopped", epochs=2)],
+        [trial(0, None, "interrupted")],
+        [trial(0, 0.6, "interrupted", epochs=1), trial(1, 0.6)],
         [trial(0, 0.7), trial(1, 0.6)],
         [trial(1, 0.6) | {"epochs": [{"epoch": 1}]}],
     ],
@@ -191,6 +193,66 @@ def test_every_stage_of_a_run_has_a_page(tmp_path, records):
 def test_a_run_that_ended_early_says_how_far_it_came(tmp_path):
     written = rendered(write_run(tmp_path, [trial(0, 0.6)]))
     assert "The run ended with 1 trial of 10 planned." in written["report.md"]
+
+
+def test_a_run_that_was_cut_off_says_so_everywhere(tmp_path):
+    written = rendered(write_run(tmp_path, cut_off_trials()))
+    page = " ".join(Page(written["index.html"]).text)
+    for text in (page, written["report.md"]):
+        assert "The run ended with 8 trials of 10 planned, 2 interrupted." in text
+        assert "1 stopped early, 1 failed, 2 interrupted" in text
+        assert "(6 of 10 finished)" in text
+    assert "Triangle: interrupted" in page
+    loaded = json.loads(written["report.json"])
+    assert loaded["outcome"]["interrupted"] == 2
+    assert [entry["state"] for entry in loaded["trials"][6:]] == ["interrupted"] * 2
+
+
+def test_only_interruptions_are_news(files):
+    assert "interrupted" not in files["report.md"]
+    assert "Triangle" not in files["index.html"]
+
+
+def test_simulated_base_weights_stand_above_the_verdict(tmp_path):
+    run = write_run(tmp_path, ten_trials()[:2], simulated=False, base={"simulated": True})
+    written = rendered(run)
+    page = " ".join(Page(written["index.html"]).text)
+    for text in (page, written["report.md"]):
+        assert text.count("Simulated base weights:") == 2
+        assert text.index("Simulated base weights:") < text.index("the best of 2 trials")
+
+
+def legend_and_shapes(points):
+    drawn = ET.fromstring(figures.history(points, "off_family_accuracy", "h"))
+    markers = [use.attrib["href"] for use in drawn.iter("use")]
+    return [text.text for text in drawn.iter("text")], markers
+
+
+def points_of(tmp_path, records):
+    return build(read_run(write_run(tmp_path, records))).history
+
+
+def test_interrupted_trials_have_a_marker_of_their_own(tmp_path):
+    others = [trial(0, 0.6), trial(1, 0.5, "stopped", epochs=1)]
+    for i, (value, epochs) in enumerate(((0.5, 1), (None, 0))):
+        before = legend_and_shapes(points_of(tmp_path / f"{i}a", others))
+        records = [*others, trial(2, value, "interrupted", epochs=epochs)]
+        texts, markers = legend_and_shapes(points_of(tmp_path / f"{i}b", records))
+        assert "interrupted" not in before[0] and texts.count("interrupted") == 1
+        assert len(set(markers)) > len(set(before[1]))
+    both = legend_and_shapes(points_of(tmp_path / "both", cut_off_trials()))
+    assert both[0].count("interrupted") == 1
+
+
+def test_a_legend_of_all_six_entries_stays_inside_the_figure(tmp_path):
+    drawn = ET.fromstring(figures.history(points_of(tmp_path, cut_off_trials()), "off_family_accuracy", "h"))
+    width = float(drawn.attrib["viewBox"].split()[2])
+    left = {
+        text.text: float(re.search(r"rotate\(\S+ (\S+)", text.attrib["transform"])[1])
+        for text in drawn.iter("text")
+    }
+    assert {"best so far", "baseline", "completed", "stopped early", "interrupted", "failed"} <= left.keys()
+    assert left["failed"] + 6 * 5.5 < width  # six letters of 9 pt
 
 
 def test_a_bare_environment_is_enough(tmp_path):

@@ -3,7 +3,7 @@ import json
 import pytest
 from synthetic_run import environment, ten_trials, trial, write_run
 
-from reports.records import read_run
+from reports.records import Base, read_run
 
 
 def test_everything_is_read(tmp_path):
@@ -84,7 +84,10 @@ def test_simulated_follows_the_data_where_it_is_not_said(tmp_path):
         ('{"number": "x", "role": "searched", "state": "failed"}', "line 2, number: expected int, got 'x'"),
         ('{"number": true, "role": "searched", "state": "failed"}', "line 2, number: expected int, got True"),
         ('{"number": 1, "role": "judge", "state": "failed"}', "role must be one of baseline, searched"),
-        ('{"number": 1, "role": "searched"}', "state must be one of completed, stopped, failed, got None"),
+        (
+            '{"number": 1, "role": "searched"}',
+            "state must be one of completed, stopped, failed, interrupted, got None",
+        ),
         (
             '{"number": 1, "role": "searched", "state": "failed", "epochs": [3]}',
             "line 2, epochs: expected dict",
@@ -99,6 +102,29 @@ def test_a_garbled_trial_is_named_with_its_line(tmp_path, line, says):
     with pytest.raises(ValueError, match=r"trials\.jsonl, line 2") as caught:
         read_run(tmp_path)
     assert says in str(caught.value)
+
+
+def test_an_interrupted_trial_is_read_with_and_without_epochs(tmp_path):
+    records = [trial(0, 0.6), trial(1, 0.7, "interrupted", epochs=1), trial(2, None, "interrupted")]
+    read = read_run(write_run(tmp_path, records)).trials
+    assert [t.state for t in read] == ["completed", "interrupted", "interrupted"]
+    assert [len(t.epochs) for t in read] == [3, 1, 0]
+
+
+def test_the_base_is_read_where_it_is_recorded(tmp_path):
+    base = {"kind": "generator", "generators": ["sd14"], "simulated": True, "format_alignment": "jpeg96"}
+    write_run(tmp_path / "new", base=base, data={"format_alignment": "none"})
+    environment = read_run(tmp_path / "new").environment
+    assert environment.base == Base(simulated=True, format_alignment="jpeg96")
+    assert environment.format_alignment == "none"
+    old = read_run(write_run(tmp_path / "old")).environment
+    assert old.base == Base(simulated=False, format_alignment=None) and old.format_alignment is None
+
+
+def test_a_garbled_base_is_named(tmp_path):
+    write_run(tmp_path, base={"kind": "scratch", "simulated": "maybe"})
+    with pytest.raises(ValueError, match=r"environment\.json, base, simulated: expected bool, got 'maybe'"):
+        read_run(tmp_path)
 
 
 def test_a_garbled_environment_is_named(tmp_path):

@@ -1,6 +1,7 @@
 import pytest
-from synthetic_run import SEARCH, folds, score, ten_trials, trial, write_run
+from synthetic_run import SEARCH, cut_off_trials, folds, score, ten_trials, trial, write_run
 
+from reports import views
 from reports.matrices import cross_generator, judges
 from reports.records import Fold, read_run
 from reports.tables import build
@@ -40,6 +41,34 @@ def test_stopped_trials_are_never_best_and_have_no_difference(tmp_path):
     assert report.trials[1].objective == 0.9
 
 
+def test_interrupted_trials_are_counted_and_never_treated_as_completed(tmp_path):
+    report = report_of(tmp_path, cut_off_trials())
+    outcome = report.outcome
+    counts = (outcome.completed, outcome.stopped, outcome.failed, outcome.interrupted)
+    assert counts == (4, 1, 1, 2)
+    assert outcome.ended == ((0, 2), (1, 2), (3, 4))
+    assert report.best.trial == 3 and 6 not in [row.trial for row in report.ranking]
+    assert report.trials[6].objective == 0.9 and report.trials[6].difference is None
+    assert report.history[-1].best_so_far == 0.69
+
+
+def test_interrupted_trials_stand_in_the_tables(tmp_path):
+    report = report_of(tmp_path, cut_off_trials())
+    assert ("Interrupted", "2") in views.outcome(report).rows
+    assert [row[:3] for row in views.all_trials(report).rows[6:]] == [
+        ("6", "interrupted", "1"),
+        ("7", "interrupted", "0"),
+    ]
+    assert [row[0] for row in views.failures(report).rows] == ["4"]
+
+
+def test_an_interrupted_baseline_is_shown_but_not_compared_with(tmp_path):
+    report = report_of(tmp_path, [trial(0, 0.6, "interrupted", epochs=1), trial(1, 0.65)])
+    assert report.best.trial == 1 and report.best.difference is None
+    assert report.baseline_matrix is None
+    assert views.leaderboard(report).rows[1][0] == "0 (baseline, interrupted)"
+
+
 def test_ties_go_to_the_baseline_then_to_the_earlier_trial(tmp_path):
     report = report_of(tmp_path, [trial(0, 0.7), trial(1, 0.7), trial(2, 0.7)])
     assert [row.trial for row in report.ranking] == [0, 1, 2]
@@ -68,7 +97,9 @@ def test_history_follows_completed_trials_only(tmp_path):
     assert [p.trial for p in history if p.value is None] == [4]
 
 
-@pytest.mark.parametrize("states", [(), ("failed",), ("failed", "failed"), ("failed", "stopped")])
+@pytest.mark.parametrize(
+    "states", [(), ("failed",), ("failed", "failed"), ("failed", "stopped"), ("interrupted",)]
+)
 def test_nothing_completed(tmp_path, states):
     records = [trial(n, None if s == "failed" else 0.6, s, epochs=1) for n, s in enumerate(states)]
     report = report_of(tmp_path, records, timing=None)

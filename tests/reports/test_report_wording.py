@@ -1,5 +1,5 @@
 import pytest
-from synthetic_run import ten_trials, trial, write_run
+from synthetic_run import cut_off_trials, ten_trials, trial, write_run
 
 from reports import wording
 from reports.records import read_run
@@ -62,6 +62,92 @@ def test_nothing_to_judge(tmp_path):
     lost = trial(0, 0.6)
     del lost["epochs"][-1]["off_family_accuracy"]
     assert "has a value of off-family accuracy" in verdict(tmp_path, [lost])
+
+
+def test_interrupted_trials_are_tallied_where_there_are_any(tmp_path):
+    said = verdict(tmp_path, cut_off_trials())
+    assert said.startswith(
+        "Best of 8 trials on validation images, one seed (4 completed, 1 stopped early, 1 failed, "
+        "2 interrupted): trial 3 reaches off-family accuracy 0.690"
+    )
+    assert "the highest of 4 noisy scores" in said
+
+
+def test_an_interrupted_baseline_is_said_to_be_the_reason(tmp_path):
+    said = verdict(tmp_path, [trial(0, 0.6, "interrupted", epochs=1), trial(1, 0.7)])
+    assert (
+        "The baseline was interrupted and has no final value, so nothing can be said about an improvement."
+        in said
+    )
+
+
+def test_nothing_finished_before_the_interruption(tmp_path):
+    interrupted = [trial(0, 0.6, "interrupted", epochs=1), trial(1, None, "interrupted")]
+    assert verdict(tmp_path, interrupted) == (
+        "No trial has finished (2 interrupted), so there is nothing to compare. The baseline was interrupted."
+    )
+    assert verdict(tmp_path, [*interrupted, trial(2, 0.6, "stopped", epochs=1)]) == (
+        "No trial has completed (1 stopped early, 0 failed, 2 interrupted), so there is no best "
+        "configuration. The baseline was interrupted."
+    )
+
+
+def limits(tmp_path, records, **changes):
+    return "\n".join(build(read_run(write_run(tmp_path, records, **changes))).limits)
+
+
+CUT_OFF = (
+    "The search was ended before all planned trials ran (6 of 10 finished); what the others would have "
+    "reached is not known."
+)
+
+
+@pytest.mark.parametrize(
+    ("records", "planned", "said"),
+    [
+        (cut_off_trials(), 10, True),
+        (cut_off_trials(), 6, False),
+        (cut_off_trials(), None, False),
+        (ten_trials()[:6], 10, False),
+    ],
+)
+def test_a_search_that_was_cut_off_has_that_limit(tmp_path, records, planned, said):
+    assert (CUT_OFF in limits(tmp_path, records, trials=planned)) == said
+
+
+@pytest.mark.parametrize(
+    ("simulated", "base", "said"),
+    [
+        (False, {"simulated": True}, wording.SIMULATED_BASE),
+        (False, {"simulated": False}, ""),
+        (False, None, ""),
+        (True, {"simulated": True}, wording.SIMULATED),
+    ],
+)
+def test_a_simulated_base_of_a_run_on_other_data_is_noted(tmp_path, simulated, base, said):
+    report = build(read_run(write_run(tmp_path, ten_trials(), simulated=simulated, base=base)))
+    assert report.notice == said
+    assert [line for line in report.limits if line.startswith("Simulated")] == ([said] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("data", "base", "differs"),
+    [
+        ("none", "jpeg96", "(jpeg96, here none)"),
+        ("jpeg96", "none", "(none, here jpeg96)"),
+        (None, "jpeg96", "(jpeg96, here not recorded)"),
+        ("jpeg96", "jpeg96", ""),
+        ("jpeg96", None, ""),
+    ],
+)
+def test_a_base_of_another_alignment_is_a_limit(tmp_path, data, base, differs):
+    changes = {"data": {"format_alignment": data}, "base": {"format_alignment": base}}
+    said = limits(tmp_path, ten_trials(), **changes)
+    sentence = (
+        f"The base was trained on images aligned differently {differs}, so it may carry a file-format "
+        "shortcut into every trial."
+    )
+    assert sentence in said if differs else "aligned differently" not in said
 
 
 def test_an_unfinished_or_simulated_run_says_so(tmp_path):
