@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import Any, ClassVar
 
 from genimage_core.limits import (
@@ -139,23 +140,24 @@ class FrequencyPolicy:
         """Whether no image can change."""
         return not (self.spectral or any(self.spatial))
 
-    @property
-    def companions(self) -> tuple[str, ...]:
-        """Spatial operations that can change something, in order."""
-        return tuple(name for name in self.order.split() if name in SPATIAL and self._acts(name))
-
-    @property
+    @cached_property
     def spectral(self) -> tuple[str, ...]:
         """Operations on spectra that can change something, in order."""
-        acting = tuple(name for name in self.order.split() if name in SPECTRAL and self._acts(name))
-        return acting if self.blend_alpha > 0 else ()
+        return self._acting(SPECTRAL) if self.blend_alpha > 0 else ()
 
-    @property
+    @cached_property
     def spatial(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Companions that change the image itself before and after the operations on its spectrum."""
-        names = () if self.mix_kind == "apr_s" else self.companions
-        early = self.order.partition(self._first_spectral)[0].split()
-        return tuple(n for n in names if n in early), tuple(n for n in names if n not in early)
+        """Spatial companions that can change the image before and after its spectrum is, in order."""
+        companions = () if self.mix_kind == "apr_s" else self._acting(SPATIAL)
+        place = self.order.split().index
+        first = min(map(place, SPECTRAL))
+        early = tuple(name for name in companions if place(name) < first)
+        return early, companions[len(early) :]
+
+    @cached_property
+    def copying(self) -> tuple[str, ...]:
+        """Spatial companions that make the copy of the image that `apr_s` takes for its partner, in order."""
+        return self._acting(SPATIAL) if self.mix_kind == "apr_s" else ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON knows them; `from_dict` is the way back."""
@@ -174,9 +176,8 @@ class FrequencyPolicy:
             raise ValueError(f"unknown policy field {unknown[0]!r}; known: {', '.join(known)}")
         return cls(**values)
 
-    @property
-    def _first_spectral(self) -> str:
-        return next(name for name in self.order.split() if name in SPECTRAL)
+    def _acting(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in self.order.split() if name in names and self._acts(name))
 
     def _acts(self, name: str) -> bool:
         """Whether an operation can change something."""
@@ -187,8 +188,8 @@ class FrequencyPolicy:
                 removes = self.mask_kind == "low_pass" or (self.mask_kind != "none" and self.mask_radius > 0)
                 return removes and self.mask_prob > 0
             case "mix":
-                has_partner = self.mix_kind != "apr_s" or bool(self.companions)
-                return has_partner and min(self.amplitude_mix, self.mix_prob) > 0
+                partners = self.mix_kind != "apr_s" or self.copying
+                return bool(partners) and min(self.amplitude_mix, self.mix_prob) > 0
         return all(getattr(self, field) > 0 for field in _STRENGTHS[name])
 
 

@@ -13,7 +13,7 @@ PACKAGES = ("genimage_core", "search", "reports")
 # A file of genimage_core imports only from its own layer and those before it.
 LAYERS = (
     {"generators", "spectrum", "fields", "metrics", "settings", "cache", "limits", "policy"},
-    {"augment", "degrade", "filters", "geometry", "mixing", "protocol", "published", "sampling"},
+    {"augment", "degrade", "filters", "geometry", "mixing", "operations", "protocol", "published", "sampling"},
     {"data", "detectors"},
     {"bases", "training", "base_training", "evaluation"},
     {"measure_mini"},
