@@ -13,7 +13,8 @@ PACKAGES = ("genimage_core", "search", "reports")
 # A file of genimage_core imports only from its own layer and those before it.
 LAYERS = (
     {"generators", "spectrum", "fields", "metrics", "settings", "cache", "limits", "policy"},
-    {"augment", "degrade", "filters", "geometry", "mixing", "operations", "protocol", "published", "sampling"},
+    {"filters", "mixing", "geometry", "degrade", "sampling", "operations", "augment"}
+    | {"protocol", "published"},
     {"data", "detectors"},
     {"bases", "training", "base_training", "evaluation"},
     {"measure_mini"},

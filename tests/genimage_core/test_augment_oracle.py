@@ -1,4 +1,4 @@
-"""The whole of `apply`, once more: float64 NumPy on the full complex spectrum, pair by pair and term by term."""
+"""The whole of `apply` once more, in float64 NumPy on the full complex spectrum, bin by bin."""
 
 import math
 
