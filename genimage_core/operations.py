@@ -143,11 +143,11 @@ def _peaks(spectra: Spectra) -> None:
     policy = spectra.params.policy
     bounds = (policy.peak_count, policy.peak_low, policy.peak_high)
     index, waves = filters.plane_waves(spectra.params.seed, *bounds, spectra.size)
-    waves = (waves * spectra.params.peaks[..., None]).to(spectra.bins.device, non_blocking=True)
-    bins = spectra.flush()
-    shape = (*bins.shape[:2], index.shape[-1])
-    index = index.to(bins.device, non_blocking=True)
-    bins.flatten(2).scatter_add_(2, index.expand(shape), waves.expand(shape))
+    waves = waves * spectra.params.peaks[..., None]
+    bins = spectra.bins = spectra.flush().contiguous()
+    shape = (*bins.shape[:2], -1)
+    index, waves = (x.to(bins.device, non_blocking=True).expand(shape) for x in (index, waves))
+    bins.view(shape).scatter_add_(2, index, waves)
 
 
 OPERATIONS: Mapping[str, Callable[[Spectra], None]] = MappingProxyType(
