@@ -147,6 +147,12 @@ def log_amplitude_picture(images: Tensor) -> Tensor:
     return picture
 
 
+def scaled_by(picture: Tensor, reference: Tensor) -> Tensor:
+    """Stretch a picture: black and white are the 1 % and 99.9 % quantiles of `reference`; not clamped."""
+    darkest, brightest = reference.quantile(0.01), reference.quantile(0.999)
+    return (picture - darkest) / (brightest - darkest)
+
+
 def per_plane(values: Tensor) -> Tensor:
     """Reshape (B, C) to (B, C, 1, 1), to meet images or their spectra; C may be 1 for all channels."""
     return values[..., None, None]
