@@ -76,7 +76,9 @@ def at_share(params: AugmentParams, share: float) -> AugmentParams:
     centre = {"low_pass": CORNER, "ring": 0.25}.get(policy.mask_kind, 0.0)
     quality = round(100 - share * (100 - policy.jpeg_quality)) if policy.jpeg_prob and share else 0
     fixed = {"mask_centre": centre, "jpeg": quality, "mix_radius": share * policy.mix_radius, **values}
-    tensors = {name: torch.full_like(getattr(params, name), value) for name, value in fixed.items()}
+    tensors: dict[str, Any] = {
+        name: torch.full_like(getattr(params, name), value) for name, value in fixed.items()
+    }
     flips = torch.tensor([policy.flip_prob > 0, policy.vertical_flip_prob > 0]) & (share > 0)
     return replace(params, flip=flips.expand(len(params), 2), **tensors)
 
@@ -105,7 +107,7 @@ def _strongest(space: Mapping[str, Any], names: tuple[str, ...], kinds: Mapping[
     inverse = (*LOW_IS_STRONG, *(["mask_radius"] if kinds.get("mask_kind") == "low_pass" else []))
     values = {
         name: _end(space[name], high=name not in inverse)
-        for name in (*names, "channels", "mask_prob")
+        for name in (*names, "channels")
         if name in space and name not in KINDS
     }
     return {**values, **kinds}
