@@ -1,13 +1,16 @@
 """The whole of `apply` once more, in float64 NumPy on the full complex spectrum, bin by bin."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from augmentations import SPECTRAL_POLICIES, draw, noise_images
+import torch
+from augmentations import SPECTRAL_POLICIES, draw, noise_images, one
 from scipy import stats
 
-from genimage_core.augment import apply
+from genimage_core import operations
+from genimage_core.augment import FrequencyPolicy, apply
 from genimage_core.fields import STREAMS, Stream
 
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -21,6 +24,33 @@ def test_the_oracle_agrees(policy, size):
     images, params = noise_images(size=size), draw(policy)
     expected = oracle(images.double().numpy(), params)
     np.testing.assert_allclose(apply(images, params).numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [0.3, 0.7])
+@pytest.mark.parametrize("size", [(2, 2), (4, 2), (2, 5), (1, 4)])
+def test_the_oracle_agrees_about_peaks_on_bins_whose_value_is_real(size, alpha):
+    policy = FrequencyPolicy(
+        peak_scale=0.5, peak_count=2, peak_low=0.2, blend_domain="magnitude_phase", blend_alpha=alpha
+    )
+    images, params = noise_images(64, size, contrast=0.2), draw(policy, labels=torch.zeros(64))
+    expected = oracle(images.double().numpy(), params)
+    np.testing.assert_allclose(apply(images, params).numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_peak_of_opposite_phase_leaves_the_spectrum_of_a_real_image(seed):
+    """Both arcs are half a turn then; rounding decides for one member of a pair, and the other follows."""
+    peak = FrequencyPolicy(peak_scale=0.5, peak_low=0.1, peak_high=0.4)
+    params = one(peak, peaks=0.2, seed=torch.tensor([[seed * 7919]]))
+    grey = torch.full((1, 3, 9, 1), 0.5)
+    opposite = grey - 0.25 * (apply(grey, params) - grey)
+    blended = replace(params, policy=replace(peak, blend_domain="magnitude_phase", blend_alpha=0.5))
+    bins = operations.change(operations.Spectra(torch.fft.rfft2(opposite), blended, (9, 1)))
+    back = torch.fft.rfft2(torch.fft.irfft2(bins, s=(9, 1)))
+    torch.testing.assert_close(back, bins, atol=1e-5, rtol=0)
+    wave = bins.abs()[0, 0, 1:].max() / 4.5
+    left_out = torch.equal(opposite, grey)  # rounded to f = 0
+    assert float(wave) == pytest.approx(0.0 if left_out else 0.5 * 0.05 + 0.5 * 0.15, abs=1e-5)
 
 
 def oracle(images, params):
