@@ -1,9 +1,10 @@
-"""PURE: the half spectrum of a real image: radial frequency, masks, random fields, power spectra.
+"""PURE: the half spectrum of a real image: radial frequency, conjugate pairs, power spectra, pictures.
 
 `torch.fft.rfft2` of an image of H x W pixels keeps H x (W // 2 + 1) bins; the rest follows from
 X(-f) = conj X(f). Column 0 and, when W is even, column W / 2 hold both members of each of their pairs, so a
 field on the half spectrum describes a real image only if it is even (a gain) or odd (a phase) inside these
-columns. `irfft2` would otherwise replace it silently by its Hermitian part. Everything made here obeys that.
+columns. `irfft2` would otherwise replace it silently by its Hermitian part. A function of the radius or of
+`pair_index` is even; `pair_sign` makes it odd.
 
 Frequencies are in cycles per pixel: 0.5 is the Nyquist frequency along an axis, sqrt(1/2) the corner.
 
@@ -15,7 +16,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-CORNER = 0.5**0.5
+from genimage_core.limits import CORNER as CORNER
+
 KEPT_GRIDS = 64
 
 
@@ -26,6 +28,15 @@ def radial_frequency(height: int, width: int, device: torch.device) -> Tensor:
     rows = torch.fft.fftfreq(height, dtype=torch.float64)
     columns = torch.fft.rfftfreq(width, dtype=torch.float64)
     return _kept(torch.hypot(rows[:, None], columns).float(), device)
+
+
+@lru_cache(maxsize=KEPT_GRIDS)
+def band(height: int, width: int, device: torch.device, low: float, high: float) -> Tensor:
+    """Bins with low <= |f| <= high but f = 0, float32 (H, W // 2 + 1): 1 inside and 0 outside."""
+    frequency = radial_frequency(height, width, device)
+    inside = ((frequency >= low) & (frequency <= high)).float()
+    inside[0, 0] = 0
+    return _kept(inside, device)
 
 
 @lru_cache(maxsize=KEPT_GRIDS)
@@ -50,89 +61,29 @@ def pair_sign(height: int, width: int, device: torch.device) -> Tensor:
     return _kept(torch.where(_self_paired(width), sign, 1.0), device)
 
 
-def low_pass(frequency: Tensor, radius: Tensor) -> Tensor:
-    """Bins kept by a low-pass filter: |f| <= radius.
+def amplitude(bins: Tensor) -> Tensor:
+    """Modulus |X| of complex64 bins, float32. Faster than `abs`, which guards against overflow."""
+    return bins.real.square().addcmul_(bins.imag, bins.imag).sqrt_()
+
+
+def hermitian(bins: Tensor, width: int) -> Tensor:
+    """Make half spectra exactly those of real images, in place: the upper member of each pair decides.
 
     Args:
-        frequency: (H, W // 2 + 1), from `radial_frequency`.
-        radius: (B,), one per image, in cycles per pixel; sqrt(1/2) keeps everything.
-
-    Returns:
-        bool (B, 1, H, W // 2 + 1).
-    """
-    return frequency <= per_image(radius)
-
-
-def high_pass(frequency: Tensor, radius: Tensor) -> Tensor:
-    """Bins kept by a high-pass filter that spares the mean: |f| >= radius, and f = 0.
-
-    Args:
-        frequency: (H, W // 2 + 1), from `radial_frequency`.
-        radius: (B,), one per image, in cycles per pixel; 0 keeps everything.
-
-    Returns:
-        bool (B, 1, H, W // 2 + 1).
-    """
-    return (frequency >= per_image(radius)) | (frequency == 0)
-
-
-def ring(frequency: Tensor, centre: Tensor, width: Tensor) -> Tensor:
-    """Bins kept by a band stop that spares the mean: ||f| - centre| >= width / 2, and f = 0.
-
-    Args:
-        frequency: (H, W // 2 + 1), from `radial_frequency`.
-        centre: (B,), one per image, in cycles per pixel.
-        width: (B,), one per image, in cycles per pixel; 0 keeps everything.
-
-    Returns:
-        bool (B, 1, H, W // 2 + 1).
-    """
-    distance = (frequency - per_image(centre)).abs_()
-    return (distance >= per_image(width / 2)) | (frequency == 0)
-
-
-def random_bits(seeds: Tensor, height: int, width: int, stream: int = 0) -> Tensor:
-    """32 random bits per image and conjugate pair, equal in both bins of a pair.
-
-    The bits are a function of the seed, the bin, H and W alone: they depend neither on the other images of
-    the batch nor on the device, and the seed is all it takes to draw them again. Each word is the counter of
-    the pair, combined with the seed and scrambled by the finaliser of MurmurHash3 (Appleby, 2011, `fmix32`),
-    a bijection: the words of one image are all different.
-
-    Args:
-        seeds: (B,), integers from 0 to 2**31 - 1.
-        height: H in pixels.
+        bins: complex (..., H, W // 2 + 1), Hermitian but for rounding and ties.
         width: W in pixels.
-        stream: Number of the field, for a seed that needs more than one.
 
     Returns:
-        int32 (B, 1, H, W // 2 + 1).
+        `bins`.
     """
-    counter = pair_index(height, width, seeds.device) + stream * height * (width // 2 + 1)
-    bits = (counter * _signed(0x9E3779B1)) ^ per_image(seeds.int())
-    _fold(bits, 16).mul_(_signed(0x85EBCA6B))
-    _fold(bits, 13).mul_(_signed(0xC2B2AE35))
-    return _fold(bits, 16)
-
-
-def normal_pair(bits: Tensor) -> tuple[Tensor, Tensor]:
-    """Two independent standard normal fields out of one of `random_bits`.
-
-    Each half of a word picks one of 65,536 equally likely values: the normal quantiles in the middle of as
-    many steps of probability, rescaled to variance one. The largest is 4.3.
-
-    Returns:
-        Two float32 tensors of the shape of `bits`.
-    """
-    table = _normal_quantiles(bits.device)
-    low = torch.index_select(table, 0, (bits & 0xFFFF).view(-1))
-    high = torch.index_select(table, 0, _shift_right(bits, 16).view(-1))
-    return low.view(bits.shape), high.view(bits.shape)
-
-
-def uniform(bits: Tensor) -> Tensor:
-    """Numbers in [0, 1) from the upper 24 bits, float32: all that its mantissa tells apart."""
-    return _shift_right(bits, 8).float().mul_(2.0**-24)
+    height = bins.shape[-2]
+    rows = torch.arange(height, device=bins.device)
+    mirror = (height - rows) % height
+    for column in {0, width // 2} if width % 2 == 0 else {0}:
+        values = bins[..., column]
+        values = torch.where(rows > mirror, values[..., mirror].conj(), values)
+        bins[..., column] = torch.where(rows == mirror, values.real + 0j, values)
+    return bins
 
 
 def power_spectrum(images: Tensor) -> Tensor:
@@ -196,9 +147,15 @@ def log_amplitude_picture(images: Tensor) -> Tensor:
     return picture
 
 
-def per_image(values: Tensor) -> Tensor:
-    """Reshape (B,) to (B, 1, 1, 1), to meet images or their spectra."""
-    return values.view(-1, 1, 1, 1)
+def scaled_by(picture: Tensor, reference: Tensor) -> Tensor:
+    """Stretch a picture: black and white are the 1 % and 99.9 % quantiles of `reference`; not clamped."""
+    darkest, brightest = reference.quantile(0.01), reference.quantile(0.999)
+    return (picture - darkest) / (brightest - darkest)
+
+
+def per_plane(values: Tensor) -> Tensor:
+    """Reshape (B, C) to (B, C, 1, 1), to meet images or their spectra; C may be 1 for all channels."""
+    return values[..., None, None]
 
 
 def _kept(grid: Tensor, device: torch.device) -> Tensor:
@@ -211,23 +168,3 @@ def _self_paired(width: int) -> Tensor:
     """Columns of the half spectrum that hold both members of their pairs, bool (W // 2 + 1,)."""
     columns = torch.arange(width // 2 + 1)
     return (2 * columns) % width == 0
-
-
-@lru_cache(maxsize=8)
-def _normal_quantiles(device: torch.device) -> Tensor:
-    middles = (torch.arange(2**16, dtype=torch.float64) + 0.5) / 2**16
-    quantiles = torch.special.ndtri(middles)
-    return _kept((quantiles / quantiles.std(correction=0)).float(), device)
-
-
-def _fold(bits: Tensor, by: int) -> Tensor:
-    return bits.bitwise_xor_(_shift_right(bits, by))
-
-
-def _shift_right(bits: Tensor, by: int) -> Tensor:
-    # Int32 shifts in copies of the sign; few operations exist for uint32.
-    return (bits >> by).bitwise_and_((1 << (32 - by)) - 1)
-
-
-def _signed(word: int) -> int:
-    return word - (1 << 32) if word >= 1 << 31 else word

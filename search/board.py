@@ -83,7 +83,7 @@ def contact_sheet(policy: "FrequencyPolicy", data: "ImageSet", seed: int) -> "ND
     import torch
 
     from genimage_core.augment import apply, sample
-    from genimage_core.spectrum import log_amplitude_picture
+    from genimage_core.spectrum import log_amplitude_picture, scaled_by
     from genimage_core.training import to_batch
 
     chosen = np.linspace(0, len(data.labels) - 1, PICTURES).astype(int)
@@ -92,8 +92,7 @@ def contact_sheet(policy: "FrequencyPolicy", data: "ImageSet", seed: int) -> "ND
     params = sample(policy, len(chosen), torch.Generator().manual_seed(seed), labels=labels)
     augmented = apply(images, params)
     spectra = torch.stack([log_amplitude_picture(x.mean(1, keepdim=True)) for x in (images, augmented)])
-    darkest, brightest = spectra[0].quantile(0.01), spectra[0].quantile(0.999)
-    spectra = ((spectra - darkest) / (brightest - darkest)).expand(-1, -1, 3, -1, -1)
+    spectra = scaled_by(spectra, spectra[0]).expand(-1, -1, 3, -1, -1)
     rows = [torch.cat(list(row), dim=2) for row in (images, augmented, *spectra)]
     sheet = torch.cat(rows, dim=1).clamp(0, 1).mul(255).byte()
     zoom = max(1, SMALLEST_PICTURE // images.shape[-1])

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genimage_core.augment import CPU_BLOCK, FrequencyPolicy, apply, sample
+from genimage_core.augment import FrequencyPolicy, apply, block_size, sample
 
 POLICY = FrequencyPolicy(
     mask_kind="low_pass",
@@ -60,7 +60,7 @@ def contenders(size: int, batch: int, device: torch.device) -> dict[str, tuple[C
     return {
         "full_policy": (lambda: full_policy(images, generator), batch),
         "bare_transform": (lambda: bare(images), batch),
-        "bare_in_blocks": (lambda: [bare(block) for block in images.split(CPU_BLOCK)], batch),
+        "bare_in_blocks": (lambda: [bare(block) for block in images.split(block_size(images))], batch),
         "copy": (lambda: images.clone(), batch),
         "numpy_round_trip": (lambda: numpy_round_trip(pixels), NUMPY_IMAGES),
     }
