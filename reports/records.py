@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 Role = Literal["baseline", "searched"]
 State = Literal["completed", "stopped", "failed", "interrupted"]
-EPOCH_FIELDS = ("epoch", "train_loss", "train_s", "eval_s", "wait_s", "matrix")
+EPOCH_FIELDS = ("epoch", "train_loss", "losses", "train_s", "eval_s", "busy_s", "wait_s", "matrix")
 
 
 @dataclass(frozen=True)

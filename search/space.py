@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from genimage_core.generators import expand
+from genimage_core.limits import WHOLE
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import OBJECTIVES, Protocol, TrainOn
 from genimage_core.settings import DataSettings, DetectorSettings, TrainingSettings, require
@@ -29,7 +30,7 @@ MINI = "mini"
 POLICY_FIELDS = tuple(field.name for field in fields(FrequencyPolicy))
 TRAINING_FIELDS = ("batch_size", "learning_rate", "weight_decay", "warmup", "flip", "clip_norm")
 DETECTOR_FIELDS = ("freeze_depth",)
-WHOLE_FIELDS = ("batch_size", "freeze_depth")
+WHOLE_FIELDS = ("batch_size", "freeze_depth", *WHOLE)
 SEARCHABLE = POLICY_FIELDS + TRAINING_FIELDS + DETECTOR_FIELDS
 
 Value = bool | int | float | str

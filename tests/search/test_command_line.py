@@ -159,7 +159,7 @@ def test_resources_that_are_not_there_are_refused(call, tmp_path, two_cores, opt
     assert_refused(answer, tmp_path, "1 GPUs", "0 GPUs", "lower resources")
 
 
-@pytest.mark.parametrize("address", ["auto", "127.0.0.1:1", "127.0.0.1", "nonsense:http"])
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1", "nonsense:http"])
 def test_an_address_without_a_cluster_is_refused(call, tmp_path, address):
     assert_refused(call("--address", address), tmp_path, "--address", address)
 
