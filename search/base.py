@@ -90,7 +90,6 @@ class BaseTask:
         cache: Cache folder, on each machine its own.
         info: Written beside the weights.
         target: File that every worker will read.
-        threads: CPU threads to use.
     """
 
     space: Space
@@ -99,7 +98,6 @@ class BaseTask:
     cache: Path
     info: CheckpointInfo
     target: Path
-    threads: int = 1
 
 
 def prepare_base(task: BaseTask, plan: ResourcePlan, console: Console) -> Path | None:
@@ -132,30 +130,40 @@ def _recipe(task: BaseTask) -> tuple[BaseRecipe, ImageSet]:
 
 
 def _make_elsewhere(task: BaseTask, plan: ResourcePlan, console: Console) -> None:
-    shape = plan.shape
-    cpus = shape.cpus if shape.gpus else shape.cpus * shape.workers
     epochs = Queue(actor_options={"num_cpus": 0})
-    remote = ray.remote(num_cpus=cpus, num_gpus=shape.gpus)(_make_base)
-    made = remote.remote(replace(task, threads=max(1, int(cpus))), epochs)
+    remote = ray.remote(num_cpus=plan.base_cpus, num_gpus=plan.shape.gpus)(_make_base)
+    made = remote.remote(task, max(1, int(plan.base_cpus)), epochs)
     total = (task.space.base_training or task.space.training).epochs
-    with progress(console, f"making the base weights, {task.space.detector.base} (once)") as report:
+    with progress(console, f"making the base weights, {task.space.detector.base}") as report:
         while not ray.wait([made], timeout=0)[0]:
             try:
                 report(epochs.get(timeout=1.0), total)
             except Empty:
                 continue
-    ray.get(made)
     epochs.shutdown()
+    ray.get(made)
+    if task.base.kind == "generator":
+        _keep_in_cache(task)
 
 
-def _make_base(task: BaseTask, epochs: Queue) -> None:
+def _keep_in_cache(task: BaseTask) -> None:
+    """Another machine may have made the base in a cache of its own; the next search looks in this one."""
+    path = _recipe(task)[0].path_in(task.cache)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        shutil.copyfile(task.target, partial)
+        partial.rename(path)
+
+
+def _make_base(task: BaseTask, threads: int, epochs: Queue) -> None:
     import torch
 
     from genimage_core.base_training import ensure_base
     from genimage_core.detectors.checkpoint import save_checkpoint
     from genimage_core.detectors.detector import build_detector
 
-    torch.set_num_threads(task.threads)
+    torch.set_num_threads(threads)
     space = task.space
     if task.base.kind == "imagenet":
         size, seed = space.data.image_size, space.search.seed

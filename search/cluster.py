@@ -4,7 +4,8 @@ import logging
 import math
 import os
 import shutil
-import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,14 +15,13 @@ from typing import Any
 
 import ray
 
-from search.errors import one_line
 from search.space import ResourcesSection
 from search.workers import GroupShape
 
 OBJECT_STORE_BYTES = 256 * 2**20  # configurations and scores; images travel through the page cache
 TRIAL_MEMORY_BYTES = 64 * 2**20  # a trial actor reserves memory instead of a CPU: it only waits
 MAX_CPU_TRIALS = 4
-CONNECT_S = 10.0
+CONNECT_S = 30.0
 
 # Ray reads these in every process, so they go into the driver and into the runtime environment.
 ENVIRONMENT = {
@@ -49,10 +49,12 @@ class ResourcePlan:
     Attributes:
         shape: What the worker group of one trial occupies.
         concurrent: Trials at the same time, at least one; as many groups fit for certain.
+        base_cpus: CPUs that a task on one machine can have before the first trial starts.
     """
 
     shape: GroupShape
     concurrent: int
+    base_cpus: float = 1.0
 
 
 @contextmanager
@@ -66,36 +68,36 @@ def ray_session(address: str | None, run_dir: Path) -> Iterator[list[dict[str, f
         The resources of every living node.
 
     Raises:
-        ConnectionError: If there is no cluster at `address`, or no instance can be started.
+        ConnectionError: If there is no cluster at `address`.
     """
     os.environ.update(ENVIRONMENT)
-    if address and address != "auto":
-        _require_reachable(address)
+    if address:
+        _require_ray(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
     folder = Path(tempfile.mkdtemp(prefix="genimage-"))  # short: Ray's sockets have a limit on their path
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     where = {"address": address} if address else _own_instance(folder)
     try:
-        try:
-            ray.init(runtime_env={"env_vars": dict(ENVIRONMENT)}, **where, **quiet)
-        except (ConnectionError, RuntimeError) as error:
-            raise ConnectionError(f"no Ray at --address {address or 'local'}: {one_line(error)}") from error
+        ray.init(runtime_env={"env_vars": dict(ENVIRONMENT)}, **where, **quiet)
         _log_to_file(folder / "driver.log")
         yield _nodes()
     finally:
-        ray.shutdown()
-        if run_dir.exists():
-            _keep_logs(folder, run_dir / "logs")
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            ray.shutdown()
+        finally:
+            if run_dir.exists():
+                _keep_logs(folder, run_dir / "logs")
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _require_reachable(address: str) -> None:
-    # Ray itself would try for minutes.
-    host, _, port = address.rpartition(":")
+def _require_ray(address: str) -> None:
+    # Joining what is not there, Ray would try for minutes and talk about it.
+    command = [sys.executable, "-m", "ray.scripts.scripts", "status", "--address", address]
     try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
-    except (OSError, ValueError) as error:
+        subprocess.run(command, check=True, capture_output=True, timeout=CONNECT_S)
+    except subprocess.SubprocessError as error:
         raise ConnectionError(
-            f"no Ray at --address {address}: {error}; write auto or HOST:PORT of a running cluster"
+            f"no Ray cluster of this version at --address {address}: `ray status --address {address}` tells "
+            "more; write auto or HOST:PORT of a running one"
         ) from error
 
 
@@ -163,7 +165,8 @@ def plan_resources(
             f"one trial needs {workers} workers with {shape.cpus:g} CPUs and {shape.gpus:g} GPUs each, but "
             f"the machines have {cpus:g} CPUs and {gpus:g} GPUs; lower resources in the space file"
         )
-    return ResourcePlan(shape, groups)
+    most = max(node.get("CPU", 0.0) for node in useful)
+    return ResourcePlan(shape, groups, shape.cpus if shape.gpus else min(most, shape.cpus * workers))
 
 
 def _given(value: str | float, automatic: float) -> float:

@@ -53,7 +53,8 @@ class Display:
     def note_end(self, record: TrialRecord) -> None:
         """Tell what became of a trial."""
         cause = f": {record.error}" if record.error else ""
-        self._say(f"trial {record.number:>3} {record.state}{cause}  |  {self.summary()}")
+        say = self.note if record.error else self._say
+        say(f"trial {record.number:>3} {record.state}{cause}  |  {self.summary()}")
 
     def note(self, text: str) -> None:
         """Say something that is neither."""

@@ -10,13 +10,18 @@ from ray.exceptions import RayTaskError
 def one_line(error: BaseException | None) -> str:
     """Say what went wrong on one line; of an error in another process, what went wrong there."""
     cause = error.cause if isinstance(error, RayTaskError) else error
-    return last_line(str(cause)) or type(cause).__name__
+    lines = _lines(str(cause))
+    return lines[0] if lines else type(cause).__name__
 
 
-def last_line(text: str) -> str:
-    """Return the last line that says something: that of a traceback is its error."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+def last_line(traceback: str) -> str:
+    """Return the last line of a traceback: the error."""
+    lines = _lines(traceback)
     return lines[-1] if lines else ""
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def keep_traceback(error: BaseException, run_dir: Path) -> Path:

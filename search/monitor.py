@@ -45,7 +45,7 @@ class Monitor(Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that a trial is tried again after a worker died."""
-        record = self._records.trials[trial.trial_id]
+        record = self._records.begin(trial.trial_id, trial.config)
         record.retries += 1
         self._display.note(f"trial {record.number:>3} starts again: {_cause(trial)}")
 
@@ -54,10 +54,11 @@ class Monitor(Callback):  # type: ignore[misc]
         self._records.begin(trial.trial_id, trial.config).error = _cause(trial)
         self._end(trial.trial_id)
 
-    def settle(self) -> None:
-        """Note the end of every trial that a search which was ended has left running."""
+    def settle(self, error: str | None = None) -> None:
+        """Note the end of every trial that a search has left running: by an error, or else by the user."""
         for record in self._records.in_order():
             if record.state == "running":
+                record.error = record.error or error
                 self._end(record.trial_id, interrupted=True)
 
     def _end(self, trial_id: str, *, interrupted: bool = False) -> None:

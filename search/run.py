@@ -12,7 +12,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from genimage_core.cache import cache_folder
 from search.cluster import ray_session
 from search.dry_run import print_plan
 from search.errors import keep_traceback, one_line
@@ -86,28 +85,18 @@ def new_run_dir(given: Path | None, space: Space) -> Path:
     run_dir = (given or Path("runs") / f"{space.name}-{datetime.now():%Y%m%d-%H%M%S}").absolute()
     if run_dir.exists():
         raise ValueError(f"run directory {run_dir} exists; name a new one with --out")
-    require_room(run_dir, "run directory", "--out")
-    return run_dir
-
-
-def require_room(path: Path, what: str, option: str) -> None:
-    """Check that the folder `path` is there or can be made.
-
-    Raises:
-        ValueError: If it cannot; the message names what it is for and how to choose another.
-    """
-    above = next(folder for folder in (path, *path.parents) if folder.exists())
+    above = next(folder for folder in run_dir.parents if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         reason = "is not writable" if above.is_dir() else "is not a folder"
-        raise ValueError(f"cannot write {what} {path}: {above} {reason}; choose another with {option}")
+        raise ValueError(f"cannot make run directory {run_dir}: {above} {reason}; name another with --out")
+    return run_dir
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit code."""
     started = time.time()
     arguments = parse_arguments(argv)
-    # Being told to end is like Ctrl-C: what there is is reported, and Ray is stopped.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to end is like Ctrl-C
     try:
         return _run(arguments, started)
     except KeyboardInterrupt:
@@ -117,16 +106,20 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace, started: float) -> int:
     console = Console(soft_wrap=True, highlight=False)
+    try:
+        space = read_space(arguments)
+        checked = check(space, new_run_dir(arguments.out, space), arguments.address)
+    except (ValueError, OSError) as error:
+        return _refuse(error)
     with ExitStack() as stack:
         try:
-            space = read_space(arguments)
-            require_room(cache_folder().absolute(), "the cache", "GENIMAGE_CACHE")
-            checked = check(space, new_run_dir(arguments.out, space), arguments.address)
             nodes = stack.enter_context(ray_session(checked.address, checked.run_dir))
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has set its own
             plan = plan_for(checked, nodes)
-        except (ValueError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
+        except (ValueError, ConnectionError) as error:
+            return _refuse(error)
+        except Exception as error:
+            return _give_up(error, checked)
         try:
             if arguments.dry_run:
                 print_plan(checked, plan, console)
@@ -137,6 +130,11 @@ def _run(arguments: argparse.Namespace, started: float) -> int:
             return conclude(checked, searched, console)
         except Exception as error:
             return _give_up(error, checked)
+
+
+def _refuse(error: Exception) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return 2
 
 
 def _give_up(error: Exception, checked: Checked) -> int:

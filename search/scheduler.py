@@ -22,18 +22,29 @@ class BaselineKeepingASHA(AsyncHyperBandScheduler):  # type: ignore[misc]
 
 
 class Deadline(Stopper):  # type: ignore[misc]
-    """Stops each trial at the end of its epoch once the time budget is spent."""
+    """Stops each trial at the end of its epoch once the time is up, or the user wants no more.
 
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
-        self.interrupted: set[str] = set()  # trials that would have gone on
+    Attributes:
+        at: Unix time.
+        called: Whether the user has ended the search.
+        interrupted: Trials that would have gone on.
+    """
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+        self.called = False
+        self.interrupted: set[str] = set()
+
+    @property
+    def passed(self) -> bool:
+        """Whether no further epoch is to start."""
+        return self.called or time.time() >= self.at
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether the trial that gave `result` should stop."""
-        over = time.time() >= self.deadline
-        if over:
+        if self.passed:
             self.interrupted.add(trial_id)
-        return over
+        return self.passed
 
     def stop_all(self) -> bool:
         """Never: the searcher suggests nothing new, and running epochs are finished."""

@@ -1,7 +1,6 @@
 """Optuna's suggestions, with states that tell the truth in `study.db`."""
 
 import math
-import time
 import warnings
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from search.scheduler import Deadline
 from search.space import Choices, Parameter, Range, SearchSection, Space, Value
 
 
@@ -24,7 +24,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
     the deadline.
     """
 
-    def __init__(self, space: Space, storage: Path, deadline: float = math.inf) -> None:
+    def __init__(self, space: Space, storage: Path, deadline: Deadline) -> None:
         self._searched, self._epochs, self._deadline = space, space.training.epochs, deadline
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         backend = optuna.storages.RDBStorage(f"sqlite:///{storage}")
@@ -39,7 +39,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """Ask the study for the next configuration; FINISHED after the deadline."""
-        if time.time() >= self._deadline:
+        if self._deadline.passed:
             return str(Searcher.FINISHED)
         trial = self._ot_study.ask()
         self._ot_trials[trial_id] = trial
@@ -75,9 +75,12 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         self._completed_trials.add(trial_id)
 
     def settle(self) -> None:
-        """FAIL every trial that a search which was ended has left RUNNING."""
-        for trial_id in self._ot_trials.keys() - self._completed_trials:
-            self.on_trial_complete(trial_id, error=True)
+        """Settle every trial that a search which was cut off has left RUNNING, by its last epoch if any."""
+        for trial in self._ot_study.get_trials(states=[TrialState.RUNNING]):
+            known = trial.intermediate_values
+            full = known.get(self._epochs)
+            state = TrialState.COMPLETE if full is not None else TrialState.FAIL
+            self._ot_study.tell(trial.number, full, state=state)
 
 
 def build_sampler(section: SearchSection) -> optuna.samplers.BaseSampler:

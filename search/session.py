@@ -23,6 +23,7 @@ from search.environment import describe_run
 from search.inputs import Inputs, check_inputs, prepare_inputs
 from search.job import Job
 from search.records import Records
+from search.scheduler import Deadline
 from search.space import ResourcesSection, Space, build_protocol, dump_space
 from search.tuning import run_search
 from search.winner import keep_winner
@@ -115,8 +116,9 @@ def execute(
     description = describe_run(space, checked.protocol, checked.base, inputs, nodes)
     _write_json(run_dir / "environment.json", description)
     job = _build_job(checked, inputs, plan, console)
-    deadline = time.time() + time_budget if time_budget else math.inf
-    return Searched(records, _search(space, job, plan, records, deadline, console))
+    deadline = Deadline(time.time() + (time_budget or math.inf))
+    _search(space, job, plan, records, deadline, console)
+    return Searched(records, deadline.called)
 
 
 def conclude(checked: Checked, searched: Searched, console: Console) -> int:
@@ -126,7 +128,9 @@ def conclude(checked: Checked, searched: Searched, console: Console) -> int:
         The exit code: 0 if a trial completed, 130 if the user ended the search, else 1.
     """
     records, run_dir = searched.records, checked.run_dir
-    keep_winner(checked.space, records, run_dir)
+    missing = keep_winner(checked.space, records, run_dir)
+    if missing:
+        console.print(f"cut off before these detectors of the best trial were saved: {', '.join(missing)}")
     console.print(f"report {write_report(run_dir)}")
     if records.best is None:
         console.print(f"no trial completed; the logs are in {run_dir / 'logs'}")
@@ -159,20 +163,17 @@ def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Co
 
 
 def _search(
-    space: Space, job: Job, plan: ResourcePlan, records: Records, deadline: float, console: Console
-) -> bool:
-    """Run every trial; whether the user ended it."""
+    space: Space, job: Job, plan: ResourcePlan, records: Records, deadline: Deadline, console: Console
+) -> None:
     board = Board(job.run_dir / "tensorboard")
-    display = Display(records, space.search.trials, deadline, console)
+    display = Display(records, space.search.trials, deadline.at, console)
     display.note(f"run directory {job.run_dir}")
     display.note(f"watch it with: tensorboard --logdir {job.run_dir / 'tensorboard'}")
     display.start()
     try:
         run_search(space, job, plan, deadline, records=records, board=board, display=display)
-        return False
     except KeyboardInterrupt:
-        display.note("interrupted; once more ends without a report")
-        return True
+        display.note("ended at once; once more ends without a report")
     finally:
         display.stop()
         board.close()

@@ -41,7 +41,7 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
         try:
             self._group.load(self._plan, self._job.run_dir / "tensorboard" / name)
         except CommandFailed as error:
-            self._error = str(error)
+            self._error = f"before the first epoch: {error}"
 
     def step(self) -> dict[str, Any]:
         """Train and evaluate one epoch of every fold."""
@@ -60,7 +60,7 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
             self._job.objective: math.nan,
             "epoch": self._epoch,
             "done": True,
-            "error": f"{self._error} (epoch {self._epoch + 1})",
+            "error": self._error,
         }
 
     def _run_epoch(self) -> dict[str, Any]:

@@ -1,10 +1,18 @@
 """The search itself: Ray Tune with the study's suggestions, early stopping and warm worker groups."""
 
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
 from ray import tune
 
 from search.board import Board
 from search.cluster import TRIAL_MEMORY_BYTES, ResourcePlan
 from search.display import Display
+from search.errors import one_line
 from search.job import Job
 from search.monitor import Monitor
 from search.records import Records
@@ -20,7 +28,7 @@ def run_search(
     space: Space,
     job: Job,
     plan: ResourcePlan,
-    deadline: float,
+    deadline: Deadline,
     *,
     records: Records,
     board: Board,
@@ -32,14 +40,13 @@ def run_search(
         space: What is searched.
         job: What stays the same for every trial.
         plan: Workers per trial, trials at the same time.
-        deadline: Unix time after which no trial starts and none goes on to another epoch.
+        deadline: When no trial starts any more and none goes on to another epoch.
         records: Where trials are written down.
         board: TensorBoard.
         display: What the user sees.
     """
     searcher = StudySearch(space, job.run_dir / "study.db", deadline)
-    stopper = Deadline(deadline)
-    monitor = Monitor(records, board, display, stopper)
+    monitor = Monitor(records, board, display, deadline)
     trainable = tune.with_parameters(DetectorTrial, job=job, space=space, shape=plan.shape)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"memory": TRIAL_MEMORY_BYTES}),
@@ -58,14 +65,40 @@ def run_search(
             name="tune",
             storage_path=str(job.run_dir),
             callbacks=[monitor],
-            stop=stopper,
+            stop=deadline,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=1),
             verbose=0,
         ),
     )
+    cause = None
     try:
-        tuner.fit()
+        with _ending_on_signals(deadline):
+            tuner.fit()
+    except Exception as error:
+        cause = one_line(error)
+        raise
     finally:
-        searcher.settle()
-        monitor.settle()
+        try:
+            monitor.settle(cause)
+        finally:
+            searcher.settle()
+
+
+@contextmanager
+def _ending_on_signals(deadline: Deadline) -> Iterator[None]:
+    """Let a first Ctrl-C, or SIGTERM, end the search after the epoch that runs, and a second one at once."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if deadline.called:
+            raise KeyboardInterrupt
+        deadline.called = True
+        # Not through the display: it may be in the middle of a line of its own.
+        os.write(sys.stderr.fileno(), b"\nending after this epoch; once more: at once\n")
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

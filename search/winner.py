@@ -13,9 +13,13 @@ HEADER = """\
 """
 
 
-def keep_winner(space: Space, records: Records, run_dir: Path) -> None:
-    """Write `best.yaml` and `best/`, and drop the checkpoints of all other trials."""
-    best = records.best
+def keep_winner(space: Space, records: Records, run_dir: Path) -> tuple[str, ...]:
+    """Write `best.yaml` and `best/`, and drop the checkpoints of all other trials.
+
+    Returns:
+        Folds of the best trial of which no detector was saved before the search was cut off.
+    """
+    best, missing = records.best, ()
     if best is not None:
         path = run_dir / "best.yaml"
         path.write_text(HEADER.format(path=path.name) + dump_space(fix(space, best)), encoding="utf-8")
@@ -24,7 +28,10 @@ def keep_winner(space: Space, records: Records, run_dir: Path) -> None:
         target.mkdir(exist_ok=True)
         for path in sorted(weights.glob("*.safetensors")):
             shutil.move(path, target / path.name)
+        folds = best.epochs[-1]["losses"]
+        missing = tuple(fold for fold in folds if not (target / f"{fold}.safetensors").exists())
     shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
+    return missing
 
 
 def fix(space: Space, best: TrialRecord) -> Space:

@@ -145,6 +145,8 @@ def serve(config: dict[str, Any]) -> None:
             if worker is None:
                 worker = FoldWorker(config["job"], rank, context.get_world_size(), get_device())
             answer = _obey(worker, rank, command)
+        except torch.AcceleratorError:
+            raise  # the device is lost to this process; another group must take over
         except Exception as error:  # the trial fails with this text; the worker is there for the next
             answer = Failure(f"{type(error).__name__}: {error}")
         ray.get(mailbox.answer.remote(rank, answer))

@@ -161,3 +161,16 @@ def test_what_cannot_run_is_refused_in_one_line(nodes, section, named):
 def test_fitting_workers(nodes, shape, count):
     assert fitting_workers(nodes, shape) == count
     assert packs(nodes, shape, count) and not packs(nodes, shape, count + 1)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "section", "cpus"),
+    [
+        ([node(2)], {}, 2.0),
+        ([node(2), node(2)], {}, 2.0),
+        ([node(8), node(2)], {"cpus_per_worker": 1.0}, 4.0),
+        ([node(16, 4)], {"cpus_per_worker": 3.0}, 3.0),
+    ],
+)
+def test_the_base_is_made_on_one_machine(nodes, section, cpus):
+    assert plan_resources(nodes, ResourcesSection(**section), 4, 10).base_cpus == cpus

@@ -148,9 +148,12 @@ def test_a_run_directory_under_a_file_is_refused(call, tmp_path):
     )
 
 
-def test_a_cache_that_cannot_be_made_is_refused(call, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_made_ends_on_one_line(call, tmp_path, two_cores, monkeypatch):
     monkeypatch.setenv("GENIMAGE_CACHE", str(tmp_path / "tiny.yaml" / "cache"))
-    assert_refused(call(), tmp_path, "tiny.yaml", "not a folder", "GENIMAGE_CACHE")
+    code, error = call()
+    assert code == 1 and error.startswith("error: ") and error.count("\n") == 1
+    assert str(tmp_path / "tiny.yaml") in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["GenImage", "tiny.yaml"]
 
 
 @pytest.mark.parametrize("option", [[], ["--dry-run"]])

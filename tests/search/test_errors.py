@@ -8,7 +8,7 @@ from search.errors import keep_traceback, last_line, one_line
     ("error", "line"),
     [
         (ValueError("the radius is wrong"), "the radius is wrong"),
-        (RuntimeError("first\n\n  the cause  \n"), "the cause"),
+        (RuntimeError("\n  the cause  \n\n(where to read more)"), "the cause"),
         (KeyError(), "KeyError"),
         (RayTaskError("make_base", "Traceback\n ...", OSError(28, "no room")), "[Errno 28] no room"),
     ],
@@ -17,7 +17,8 @@ def test_an_error_on_one_line(error, line):
     assert one_line(error) == line
 
 
-def test_the_last_line_of_nothing_is_empty():
+def test_the_last_line_of_a_traceback_is_its_error():
+    assert last_line("Traceback\n  File x\nValueError: the cause\n\n") == "ValueError: the cause"
     assert last_line(" \n\n") == ""
 
 

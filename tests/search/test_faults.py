@@ -48,20 +48,37 @@ def test_a_worker_killed_between_two_trials(finished, space, start):
     assert matrices(run_dir) == matrices(finished[0])
 
 
-def test_ctrl_c_reports_what_there_is(finished, space, start):
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_ctrl_c_ends_after_the_epoch_and_reports_what_there_is(finished, space, start, number):
     run, run_dir = start(space)
-    run.wait_for(r"trial +1 epoch 1/", 300)
+    run.wait_for(r"trial +1 starts", 300)
     processes = {pid for pid, _ in descendants(run.process.pid)}
-    run.process.send_signal(signal.SIGINT)
+    run.process.send_signal(number)
     assert run.finish(60) == 130, run.text
-    assert "Traceback" not in run.text
+    assert "Traceback" not in run.text and "***" not in run.text
     assert states(run_dir) == ["completed", "interrupted"]
+    cut_off = matrices(run_dir)[1]
     assert matrices(run_dir)[0] == matrices(finished[0])[0]
-    assert [trial.state.name for trial in study_of(run_dir).trials] == ["COMPLETE", "FAIL"]
+    assert 1 <= len(cut_off) < 6 and cut_off == matrices(finished[0])[1][: len(cut_off)]
+    assert [trial.state.name for trial in study_of(run_dir).trials] == ["COMPLETE", "PRUNED"]
     report = json.loads((run_dir / "report" / "report.json").read_text())
     assert report["best"]["trial"] == 0 and (run_dir / "best" / "sd14.safetensors").exists()
     left = [pid for pid in processes if Path(f"/proc/{pid}").exists()]
     assert not left, f"processes left behind: {left}"
+
+
+@pytest.mark.slow
+def test_ctrl_c_twice_ends_at_once(space, start):
+    run, run_dir = start({**space, "training": {**space["training"], "epochs": 1000}})
+    run.wait_for(r"trial +0 epoch 1/", 300)
+    run.process.send_signal(signal.SIGINT)
+    run.wait_for("once more: at once", 10)
+    run.process.send_signal(signal.SIGINT)
+    assert run.finish(60) == 130, run.text
+    assert "Traceback" not in run.text
+    assert states(run_dir) == ["interrupted"]
+    assert [trial.state.name for trial in study_of(run_dir).trials] in (["FAIL"], ["PRUNED"])
+    assert (run_dir / "report" / "index.html").exists()
 
 
 @pytest.mark.slow

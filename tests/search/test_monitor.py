@@ -128,6 +128,27 @@ def test_a_trial_that_failed_before_it_started_keeps_its_cause(search, tmp_path)
     assert "_hparams_/session_start_info" in read.summary_metadata
 
 
+def test_a_terminal_keeps_the_cause_of_a_failure_in_sight(search):
+    console = Console(file=search.text, width=200, force_terminal=True)
+    display = Display(search.records, 4, math.inf, console)
+    search.start(trial(1))
+    search.records.trials["id1"].error = "the loss is not finite"
+    display.note_end(search.records.finish("id1"))
+    assert "the loss is not finite" in search.text.getvalue()
+
+
+def test_a_group_that_dies_while_it_starts_is_tried_again(search):
+    search.monitor.on_trial_recover(0, [], trial(1))
+    assert search.records.trials["id1"].retries == 1
+
+
+def test_an_error_of_the_search_fails_what_was_running(search):
+    search.start(trial(0))
+    search.monitor.settle("the disk is full")
+    record = search.records.trials["id0"]
+    assert (record.state, record.error) == ("failed", "the disk is full")
+
+
 @pytest.mark.parametrize("file", [None, "missing.txt"])
 def test_a_failure_without_a_file_still_has_a_cause(search, tmp_path, file):
     failed = trial(1)

@@ -1,3 +1,4 @@
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -107,3 +108,10 @@ def test_the_deadline_stops_each_trial_after_its_epoch():
     assert passed("a", {"epoch": 1}) and not ahead("a", {"epoch": 1})
     assert not passed.stop_all() and not ahead.stop_all()
     assert passed.interrupted == {"a"} and ahead.interrupted == set()
+
+
+def test_the_user_can_end_the_search_before_the_deadline():
+    deadline = Deadline(math.inf)
+    assert not deadline.passed and not deadline("a", {"epoch": 1})
+    deadline.called = True
+    assert deadline.passed and deadline("a", {"epoch": 2}) and deadline.interrupted == {"a"}

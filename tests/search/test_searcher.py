@@ -8,6 +8,7 @@ from optuna.trial import TrialState
 from ray import cloudpickle
 from ray.tune.search import Searcher
 
+from search.scheduler import Deadline
 from search.searcher import StudySearch, build_sampler
 from search.space import SearchSection, Space
 
@@ -41,7 +42,7 @@ def storage(tmp_path):
 
 @pytest.fixture
 def searcher(storage):
-    return StudySearch(space(), storage)
+    return StudySearch(space(), storage, Deadline(math.inf))
 
 
 def report(searcher, trial_id, epoch, value):
@@ -138,9 +139,21 @@ def test_a_trial_is_settled_once(searcher, storage):
 
 def test_what_a_search_that_was_ended_leaves_running_fails(searcher, storage):
     play(searcher, "a")
-    searcher.suggest("b")
-    report(searcher, "b", 1, 0.5)
+    searcher.suggest("cut off")
+    report(searcher, "cut off", 1, 0.5)
+    searcher.suggest("cut off while its last epoch was saved")
+    report(searcher, "cut off while its last epoch was saved", EPOCHS, 0.7)
     searcher.settle()
+    searcher.settle()
+    states = [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
+    assert [trial.state for trial in trials_on_disk(storage)] == states
+    assert trials_on_disk(storage)[2].value == 0.7
+
+
+def test_an_interrupt_while_a_trial_is_settled_does_not_hide_the_others(searcher, storage):
+    searcher.suggest("a")
+    searcher._ot_study.tell(0, 0.5)  # the interrupt came before the searcher had noted it
+    searcher.suggest("b")
     searcher.settle()
     assert [trial.state for trial in trials_on_disk(storage)] == [TrialState.COMPLETE, TrialState.FAIL]
 
@@ -157,16 +170,16 @@ def test_failed_trials_do_not_spoil_the_suggestions(searcher, storage):
 
 
 def test_nothing_is_suggested_after_the_deadline(storage):
-    searcher = StudySearch(space(), storage, deadline=time.time() - 1)
+    searcher = StudySearch(space(), storage, Deadline(time.time() - 1))
     assert searcher.suggest("a") == Searcher.FINISHED
     assert trials_on_disk(storage) == []
-    assert StudySearch(space(), storage, deadline=time.time() + 60).suggest("a")["number"] == 0
+    assert StudySearch(space(), storage, Deadline(time.time() + 60)).suggest("a")["number"] == 0
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_one_seed_gives_one_sequence(tmp_path, sampler):
     def sequence(name, seed):
-        searcher = StudySearch(space(sampler=sampler, seed=seed), tmp_path / name)
+        searcher = StudySearch(space(sampler=sampler, seed=seed), tmp_path / name, Deadline(math.inf))
         return [play(searcher, f"t{n}", 1)["params"] for n in range(8)]
 
     first = sequence("a.db", 1)
@@ -191,14 +204,14 @@ def test_ray_tune_can_save_it(searcher, storage, pickler):
 def test_it_can_be_saved_and_restored_as_ray_tune_does(searcher, tmp_path, storage):
     play(searcher, "a")
     searcher.save(str(tmp_path / "searcher.pkl"))
-    other = StudySearch(space(), tmp_path / "other.db")
+    other = StudySearch(space(), tmp_path / "other.db", Deadline(math.inf))
     other.restore(str(tmp_path / "searcher.pkl"))
     assert other.suggest("b")["number"] == 1
     assert len(trials_on_disk(storage)) == 2
 
 
 def test_the_search_learns(storage):
-    searcher = StudySearch(space(trials=21), storage)
+    searcher = StudySearch(space(trials=21), storage, Deadline(math.inf))
     params = [play(searcher, f"t{n}", 1)["params"] for n in range(21)]
     distance = [abs(p["noise_scale"] - 0.4) for p in params[1:]]
     assert sum(distance[-6:]) < sum(distance[:6])

@@ -29,7 +29,7 @@ def play(records, number, value, **params):
     role = "searched" if number else "baseline"
     records.begin(f"t{number}", {"number": number, "role": role, "params": params})
     seconds = dict.fromkeys(("train_s", "eval_s", "wait_s", "busy_s", "started"), 1.0)
-    rest = {"epoch": 1, "train_loss": 0.5, "losses": {}, "matrix": {}}
+    rest = {"epoch": 1, "train_loss": 0.5, "losses": {"sd14": 0.5}, "matrix": {}}
     records.add(f"t{number}", {**dict.fromkeys(METRICS, value), **seconds, **rest})
     records.finish(f"t{number}")
     folder = records.run_dir / "checkpoints" / f"trial_{number:04d}" / "epoch_1"
@@ -72,3 +72,10 @@ def test_without_a_winner_nothing_is_promised(records):
     (records.run_dir / "checkpoints" / "trial_0000").mkdir(parents=True)
     keep_winner(SPACE, records, records.run_dir)
     assert list(records.run_dir.iterdir()) == []
+
+
+def test_detectors_that_were_not_saved_are_named(records):
+    play(records, 0, 0.5)
+    records.best.epochs[-1]["losses"]["adm"] = 0.5
+    assert keep_winner(SPACE, records, records.run_dir) == ("adm",)
+    assert (records.run_dir / "best" / "sd14.safetensors").exists()
