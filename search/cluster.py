@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 
+from search.errors import last_line
 from search.space import ResourcesSection
 from search.workers import GroupShape
 
@@ -93,15 +95,22 @@ def _require_ray(address: str) -> None:
     # Joining what is not there, Ray would try for minutes and talk about it.
     command = [sys.executable, "-m", "ray.scripts.scripts", "status", "--address", address]
     try:
-        subprocess.run(command, check=True, capture_output=True, timeout=CONNECT_S)
-    except subprocess.SubprocessError as error:
-        raise ConnectionError(
-            f"no Ray cluster of this version at --address {address}: `ray status --address {address}` tells "
-            "more; write auto or HOST:PORT of a running one"
-        ) from error
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=CONNECT_S)
+        return
+    except subprocess.TimeoutExpired:
+        reason = f"no answer within {CONNECT_S:.0f} s"
+    except subprocess.CalledProcessError as error:
+        reason = last_line(error.stderr)
+    raise ConnectionError(
+        f"cannot join Ray at --address {address} (write auto or HOST:PORT of a running cluster): {reason}"
+    )
 
 
 def _own_instance(folder: Path) -> dict[str, Any]:
+    # On Linux, Ray replaces the loopback address by the machine's own and listens on every interface. The
+    # switch that it has for other systems keeps it to loopback; it was read when ray was imported.
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False
     return {
         "address": "local",
         "include_dashboard": False,

@@ -108,12 +108,14 @@ class WorkerGroup:
 
 
 def _build_trainer(job: Job, shape: GroupShape, mailbox: Any) -> Any:
-    # torch is imported here: the process that only searches never needs it.
+    # Imported here: the process that only searches never needs it.
     from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
     resources = {"CPU": shape.cpus} | ({"GPU": shape.gpus} if shape.gpus else {})
-    return TorchTrainer(
+    # Not TorchTrainer: its workers form a process group, which listens on every interface and which folds,
+    # trained apart, have no use for.
+    return DataParallelTrainer(
         serve,
         train_loop_config={"job": job, "shape": shape, "mailbox": mailbox},
         scaling_config=ScalingConfig(
