@@ -1,6 +1,7 @@
 from itertools import pairwise
 
 import pytest
+import timm
 import torch
 from torch.nn import functional
 
@@ -214,3 +215,16 @@ def test_the_sizes_of_the_papers_have_their_windows():
     assert {window_for(size) for size in (32, 64, 128, 256)} <= {4, 8}
     with pytest.raises(ValueError, match="swin_nano"):
         check_detector("resnet", 224)
+
+
+@pytest.mark.slow
+def test_imagenet_weights_fill_everything_but_the_head(monkeypatch):
+    downloaded = timm.create_model("swin_tiny_patch4_window7_224").state_dict()
+    monkeypatch.setattr(timm.models._builder, "load_state_dict_from_hf", lambda *_, **__: downloaded)
+    detector = build_detector("swin_t", image_size=224, seed=3, pretrained=True)
+    fresh = [
+        name
+        for name, own in detector.state_dict().items()
+        if not any(own.shape == other.shape and torch.equal(own, other) for other in downloaded.values())
+    ]
+    assert fresh == ["head.fc.weight", "head.fc.bias"]
