@@ -1,5 +1,6 @@
 import argparse
 import signal
+import tempfile
 from contextlib import contextmanager
 
 import huggingface_hub.constants
@@ -150,6 +151,7 @@ def test_a_run_directory_under_a_file_is_refused(call, tmp_path):
 
 def test_a_cache_that_cannot_be_made_ends_on_one_line(call, tmp_path, two_cores, monkeypatch):
     monkeypatch.setenv("GENIMAGE_CACHE", str(tmp_path / "tiny.yaml" / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "GenImage"))
     code, error = call()
     assert code == 1 and error.startswith("error: ") and error.count("\n") == 1
     assert str(tmp_path / "tiny.yaml") in error

@@ -1,3 +1,5 @@
+import tempfile
+
 import pytest
 from ray.exceptions import RayTaskError
 
@@ -23,7 +25,8 @@ def test_the_last_line_of_a_traceback_is_its_error():
 
 
 @pytest.mark.parametrize("made", [True, False])
-def test_the_traceback_is_kept(tmp_path, made):
+def test_the_traceback_is_kept(tmp_path, made, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     run_dir = tmp_path / "run"
     if made:
         run_dir.mkdir()
