@@ -23,6 +23,8 @@ from genimage_core.spectrum import amplitude, per_plane
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # of R, G, B in ITU-R BT.601
 CPU_BLOCK = 2**17  # pixels for each thread; three channels of them take 1.5 MB
 
+Lent = tuple[Tensor, Tensor]  # images, and the rows among them that lend amplitudes
+
 
 @torch.no_grad()
 def apply(images: Tensor, params: AugmentParams) -> Tensor:
@@ -49,7 +51,7 @@ def apply(images: Tensor, params: AugmentParams) -> Tensor:
     with torch.autocast(images.device.type, enabled=False):
         images = _move(images, params, early)
         if params.policy.spectral:
-            images = _in_blocks(images, params)
+            images = _spectral(images, params)
         return _move(images, params, late)
 
 
@@ -61,34 +63,49 @@ def block_size(images: Tensor) -> int:
     return max(1, CPU_BLOCK * torch.get_num_threads() // (images.shape[-2] * images.shape[-1]))
 
 
-def _in_blocks(images: Tensor, params: AugmentParams) -> Tensor:
-    copies = _move(images, params, params.policy.copying)
-    meets_others = "mix" in params.policy.spectral and not params.policy.copying
-    if images.device.type != "cpu" or meets_others:
-        return _change(images, copies, params)
+def _spectral(images: Tensor, params: AugmentParams) -> Tensor:
+    """Carry out the operations on spectra, block by block if that is faster and no block needs another."""
+    lent = _lent(images, params)
+    if images.device.type != "cpu" or ("mix" in params.policy.spectral and lent is None):
+        return _change(images, lent, params)
     step = block_size(images)
-    blocks = [slice(start, start + step) for start in range(0, len(images), step)]
-    return torch.cat([_change(images[rows], copies[rows], params.rows(rows)) for rows in blocks])
+    changed = torch.empty_like(images, memory_format=torch.contiguous_format)
+    for start in range(0, len(images), step):
+        rows = slice(start, start + step)
+        changed[rows] = _change(images[rows], lent and (lent[0], lent[1][rows]), params.rows(rows))
+    return changed
 
 
-def _change(images: Tensor, copies: Tensor, params: AugmentParams) -> Tensor:
+def _lent(images: Tensor, params: AugmentParams) -> Lent | None:
+    """Whose amplitudes are mixed in, and their rows; None if the spectra of the batch hold them."""
+    policy = params.policy
+    if policy.copying:
+        return _move(images, params, policy.copying), torch.arange(len(images))
+    if images.device.type == "cpu" and policy.spectral[0] == "mix":
+        # Transforming an image once more, for who borrows from it, costs less than leaving the cache.
+        return images, params.partner
+    return None
+
+
+def _change(images: Tensor, lent: Lent | None, params: AugmentParams) -> Tensor:
     """Change images in the frequency domain and combine the result with them."""
     images = images.contiguous()
     luma = params.policy.channels == "luma"
     planes = _luma(images) if luma else images
-    combined = _combine(planes, _transform(planes, copies, params), params)
+    combined = _combine(planes, _transform(planes, lent, params), params)
     return (images + combined.sub_(planes) if luma else combined).clamp_(0, 1)
 
 
-def _transform(planes: Tensor, copies: Tensor, params: AugmentParams) -> Tensor:
+def _transform(planes: Tensor, lent: Lent | None, params: AugmentParams) -> Tensor:
     """Change (B, C, H, W) in the frequency domain; neither blended in space nor clamped."""
     size = (planes.shape[-2], planes.shape[-1])
-    if params.policy.copying:
-        others = _luma(copies) if params.policy.channels == "luma" else copies
-        bins, others = torch.fft.rfft2(torch.cat([planes, others])).chunk(2)
-        spectra = Spectra(bins, params, size, copies=amplitude(others))
-    else:
+    if lent is None:
         spectra = Spectra(torch.fft.rfft2(planes), params, size)
+    else:
+        others = lent[0][lent[1].to(planes.device)]
+        others = _luma(others) if params.policy.channels == "luma" else others
+        bins, others = torch.fft.rfft2(torch.cat([planes, others])).chunk(2)
+        spectra = Spectra(bins, params, size, lent=amplitude(others))
     changed: Tensor = torch.fft.irfft2(change(spectra), s=size)
     return changed
 

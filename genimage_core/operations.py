@@ -25,7 +25,7 @@ class Spectra:
         bins: complex64 (B, C, H, W // 2 + 1), written over.
         params: Strengths of the B images.
         size: (H, W) in pixels.
-        copies: Amplitudes of the copies of the images that `apr_s` takes for partners, likewise.
+        lent: Amplitudes of the partners, float32 likewise; None if they are found among `bins`.
         gain: Pending factor of every bin, (B, C or 1, H, W // 2 + 1), an even field; None is one.
         phase: Pending shift of every bin's phase in rad, likewise, an odd field; None is zero.
     """
@@ -33,7 +33,7 @@ class Spectra:
     bins: Tensor
     params: AugmentParams
     size: tuple[int, int]
-    copies: Tensor | None = None
+    lent: Tensor | None = None
     gain: Tensor | None = None
     phase: Tensor | None = None
 
@@ -101,7 +101,7 @@ def _mix(spectra: Spectra) -> None:
     if spectra.params.policy.mix_kind == "fda":
         weight = weight * (spectra.frequency <= spectrum.per_plane(spectra.strength("mix_radius")))
     own = spectra.amplitude()
-    other = own[spectra.strength("partner")] if spectra.copies is None else spectra.copies
+    other = own[spectra.strength("partner")] if spectra.lent is None else spectra.lent
     spectra.scale(mixing.amplitude_ratio(own, other, weight, spectra.size))
 
 
