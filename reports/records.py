@@ -89,6 +89,19 @@ class Base:
 
 
 @dataclass(frozen=True)
+class Shortcuts:
+    """What format, size, quality and bytes of the files of a run tell of their class.
+
+    Attributes:
+        level: `clean`, `shortcut` or `too few`.
+        sentences: The verdict in words.
+    """
+
+    level: str
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Environment:
     """What was run, on what and how; `details` is the whole file."""
 
@@ -97,6 +110,7 @@ class Environment:
     simulated: bool
     format_alignment: str | None
     base: Base
+    shortcuts: Shortcuts | None
     command: tuple[str, ...]
     trials: int | None
     sealed: tuple[str, ...]
@@ -158,6 +172,7 @@ def _environment(raw: Mapping[str, Any], where: str) -> Environment:
         simulated=_get(raw, "simulated", bool, where, data.get("root_kind") == "mini"),
         format_alignment=_get(data, "format_alignment", str, f"{where}, data", None),
         base=_base(_get(raw, "base", dict, where, {}), f"{where}, base"),
+        shortcuts=_shortcuts(_get(raw, "shortcuts", dict, where, None), f"{where}, shortcuts"),
         command=_names(raw, "command", where),
         trials=_get(raw, "trials", int, where, None),
         sealed=_names(protocol, "sealed", where),
@@ -172,6 +187,12 @@ def _base(raw: Mapping[str, Any], where: str) -> Base:
         simulated=_get(raw, "simulated", bool, where, False),
         format_alignment=_get(raw, "format_alignment", str, where, None),
     )
+
+
+def _shortcuts(raw: Mapping[str, Any] | None, where: str) -> Shortcuts | None:
+    if raw is None:
+        return None
+    return Shortcuts(_get(raw, "level", str, where), _names(raw, "sentences", where))
 
 
 def _fold(raw: Any, where: str) -> Fold:

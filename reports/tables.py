@@ -7,7 +7,7 @@ from typing import Any
 
 from reports.importance import Importance, assess
 from reports.matrices import Matrix, cross_generator, judges
-from reports.records import Records, Role, State, Trial
+from reports.records import Records, Role, Shortcuts, State, Trial
 from reports.wording import Standing, limits, notice, verdict
 
 TOP = 5
@@ -78,6 +78,7 @@ class Report:
     finished: bool
     objective: str
     verdict: str
+    shortcuts: Shortcuts | None
     limits: tuple[str, ...]
     best: Row | None
     challenger: Row | None
@@ -118,6 +119,7 @@ def build(records: Records) -> Report:
         finished=records.timing is not None,
         objective=environment.objective,
         verdict=verdict(status),
+        shortcuts=environment.shortcuts,
         limits=limits(status, judges(environment.folds, environment.objective), environment.sealed),
         best=best,
         challenger=challenger,

@@ -41,7 +41,7 @@ TIMINGS = {
     "overhead_per_trial_s": ("Overhead per trial", duration),
 }
 # Shown elsewhere on the page, or too long for a table of settings.
-SHOWN_ELSEWHERE = ("command", "space", "name", "simulated", "protocol.folds")
+SHOWN_ELSEWHERE = ("command", "space", "name", "simulated", "protocol.folds", "shortcuts")
 
 
 @dataclass(frozen=True)

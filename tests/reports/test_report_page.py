@@ -299,3 +299,14 @@ def test_unusual_protocols_render(tmp_path):
     written = rendered(write_run(tmp_path, [record], protocol=protocol, objective="left_out_accuracy"))
     assert "all but stable diffusion" in written["index.html"]
     assert "family stable diffusion" in written["index.html"]
+
+
+def test_the_shortcut_check_stands_on_every_page(tmp_path):
+    check = {"level": "shortcut", "sentences": ["Format alone gives 100 %.", f"Align {HOSTILE}."]}
+    files = rendered(write_run(tmp_path / "told", ten_trials(), shortcuts=check))
+    text = "".join(Page(files["index.html"]).text)
+    assert f"Shortcut check: Format alone gives 100 %. Align {HOSTILE}." in text
+    assert "Shortcut check: Format alone gives 100 %." in files["report.md"]
+    assert json.loads(files["report.json"])["shortcuts"] == check
+    silent = rendered(write_run(tmp_path / "silent", ten_trials()))
+    assert all("Shortcut check: not recorded" in silent[name] for name in ("index.html", "report.md"))

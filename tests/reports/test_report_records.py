@@ -3,7 +3,14 @@ import json
 import pytest
 from synthetic_run import environment, ten_trials, trial, write_run
 
-from reports.records import Base, read_run
+from reports.records import Base, Shortcuts, read_run
+
+
+def test_the_shortcut_check_is_read_where_it_is_recorded(tmp_path):
+    write_run(tmp_path / "old")
+    assert read_run(tmp_path / "old").environment.shortcuts is None
+    write_run(tmp_path / "new", shortcuts={"level": "shortcut", "sentences": ["Format tells.", "Align."]})
+    assert read_run(tmp_path / "new").environment.shortcuts == Shortcuts("shortcut", ("Format tells.", "Align."))
 
 
 def test_everything_is_read(tmp_path):
