@@ -14,10 +14,10 @@ from PIL import Image
 
 from genimage_core.base_training import train_from_scratch
 from genimage_core.data.images import load_images
-from genimage_core.data.layout import SPLITS, find_generators, list_images
+from genimage_core.data.layout import SPLITS, Layout, find_layout
 from genimage_core.data.mini import MINI_VERSION, MiniSettings, ensure_mini
 from genimage_core.evaluation import evaluate
-from genimage_core.generators import NAMES
+from genimage_core.generators import GENIMAGE
 from genimage_core.settings import DataSettings, TrainingSettings
 
 DETECTOR = "swin_nano"
@@ -48,9 +48,9 @@ def measure(cache: Path, seeds: Sequence[int], command: str, report: Report) -> 
         "command": command,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, one thread",
         "seeds": list(seeds),
-        "hard": [name for i, name in enumerate(NAMES) if mean[i, i] < HARD_BELOW],
-        "rows": list(NAMES),
-        "columns": list(NAMES),
+        "hard": [name for i, name in enumerate(GENIMAGE.names) if mean[i, i] < HARD_BELOW],
+        "rows": list(GENIMAGE.names),
+        "columns": list(GENIMAGE.names),
         "accuracy": mean.round(4).tolist(),
         "standard_error": error.round(4).tolist(),
         "shortcut": measure_shortcuts(root),
@@ -59,15 +59,18 @@ def measure(cache: Path, seeds: Sequence[int], command: str, report: Report) -> 
 
 def cross_generator_matrix(root: Path, cache: Path, data: DataSettings, seed: int, report: Report) -> Matrix:
     """Return the balanced accuracies of one detector per generator (row) on every generator (column)."""
-    folders = find_generators(root)
-    validation = {name: load_images(folders[name], "val", data, seed, cache) for name in NAMES}
+    layout = find_layout(root)
+    validation = {name: load_images(layout, name, "val", data, seed, cache) for name in GENIMAGE.names}
     rows = []
-    for name in NAMES:
-        images = load_images(folders[name], "train", data, seed, cache)
+    for name in GENIMAGE.names:
+        images = load_images(layout, name, "train", data, seed, cache)
         detector = train_from_scratch(DETECTOR, images, TRAINING, seed=seed, device=torch.device("cpu"))
         scores = evaluate(detector, validation)
-        rows.append([scores[test].accuracy for test in NAMES])
-        report(f"seed {seed}, {name}: " + ", ".join(f"{test} {scores[test].accuracy:.3f}" for test in NAMES))
+        rows.append([scores[test].accuracy for test in GENIMAGE.names])
+        report(
+            f"seed {seed}, {name}: "
+            + ", ".join(f"{test} {scores[test].accuracy:.3f}" for test in GENIMAGE.names)
+        )
     return np.array(rows)
 
 
@@ -77,13 +80,14 @@ def measure_shortcuts(root: Path) -> dict[str, dict[str, float]]:
     Returns:
         Accuracy and its 95 % interval, by generator and under `pooled`.
     """
-    tables = {name: file_features(folder) for name, folder in find_generators(root).items()}
+    layout = find_layout(root)
+    tables = {name: file_features(layout, name) for name in layout.generators}
     features, fake, scenes = zip(*tables.values(), strict=True)
     pooled = classify_files(np.concatenate(features), np.concatenate(fake), np.concatenate(scenes))
     return {name: classify_files(*table) for name, table in tables.items()} | {"pooled": pooled}
 
 
-def file_features(folder: Path) -> tuple[Matrix, NDArray[np.bool_], NDArray[np.str_]]:
+def file_features(layout: Layout, generator: str) -> tuple[Matrix, NDArray[np.bool_], NDArray[np.str_]]:
     """Return what a file shows without its pixels: bytes, width, height, quantisation, format.
 
     Returns:
@@ -92,10 +96,10 @@ def file_features(folder: Path) -> tuple[Matrix, NDArray[np.bool_], NDArray[np.s
     features, fake, scenes = [], [], []
     for split in SPLITS:
         for label in (0, 1):
-            for path in list_images(folder, split, label):
+            for path in layout.images(generator, split, label):
                 features.append(_features_of(path))
                 fake.append(label == 1)
-                scenes.append(f"{folder}/{path.stem}")
+                scenes.append(f"{generator}/{path.stem}")
     return np.array(features, dtype=float), np.array(fake), np.array(scenes)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal, get_args
 
-from genimage_core.generators import expand, family_of
+from genimage_core.generators import GENIMAGE, Catalog
 from genimage_core.metrics import Scores
 
 TrainOn = Literal["one", "all_but_one", "all_but_family"]
@@ -38,6 +38,7 @@ class Protocol:
         search: Generators that the search may see.
         sealed: Generators that nothing in the search may read.
         base_generators: Generators that the base weights were trained on; never counted as left out.
+        catalog: The generators that there are, and their families.
 
     Raises:
         ValueError: If search and sealed overlap, a base generator is sealed, or no fold is left with an
@@ -48,12 +49,13 @@ class Protocol:
     search: tuple[str, ...]
     sealed: tuple[str, ...] = ()
     base_generators: tuple[str, ...] = ()
+    catalog: Catalog = GENIMAGE
 
     def __post_init__(self) -> None:
         if self.train_on not in get_args(TrainOn):
             raise ValueError(f"train_on must be one of {', '.join(get_args(TrainOn))}, got {self.train_on!r}")
         for field in ("search", "sealed", "base_generators"):
-            object.__setattr__(self, field, expand(getattr(self, field)))
+            object.__setattr__(self, field, self.catalog.expand(getattr(self, field)))
         self._check_seal()
         if not any(fold.off_family for fold in self.folds):
             raise ValueError(
@@ -73,22 +75,27 @@ class Protocol:
     def folds(self) -> tuple[Fold, ...]:
         """The detectors that every trial trains, in the order of the search generators."""
         return tuple(
-            self._fold(name, train) for name, train in _training_sets(self.train_on, self.search).items()
+            self._fold(name, train)
+            for name, train in _training_sets(self.train_on, self.search, self.catalog).items()
         )
 
     def _fold(self, name: str, train: tuple[str, ...]) -> Fold:
         seen = {*train, *self.base_generators}
-        families = {family_of(generator) for generator in seen}
+        families = {self.catalog.family_of(generator) for generator in seen}
         left_out = tuple(g for g in self.search if g not in seen)
-        return Fold(name, train, left_out, tuple(g for g in left_out if family_of(g) not in families))
+        return Fold(
+            name, train, left_out, tuple(g for g in left_out if self.catalog.family_of(g) not in families)
+        )
 
 
-def _training_sets(train_on: TrainOn, search: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+def _training_sets(
+    train_on: TrainOn, search: tuple[str, ...], catalog: Catalog
+) -> dict[str, tuple[str, ...]]:
     if train_on == "one":
         return {name: (name,) for name in search}
     groups: dict[str, set[str]] = {}
     for name in search:
-        groups.setdefault(name if train_on == "all_but_one" else family_of(name), set()).add(name)
+        groups.setdefault(name if train_on == "all_but_one" else catalog.family_of(name), set()).add(name)
     if len(groups) < 2:
         raise ValueError(
             f"train_on {train_on} needs at least two groups of search generators, got {', '.join(search)}"

@@ -4,7 +4,7 @@ Nothing here imports torch, so that a command can refuse bad input at once.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,6 +35,10 @@ class DataSettings:
         val_per_class: Validation images per generator and class.
         format_alignment: `none`, or `jpeg96`: fakes are re-encoded as JPEG quality 96, reals untouched
             (Grommelt et al., "Fake or JPEG?", 2024), in training and evaluation alike.
+        root: Data root, or `mini`; None leaves it to the command.
+        layout: Mapping for a tree of the user's own (see `genimage_core.data.mapping`); a space file may
+            name a YAML file instead.
+        follow_links: Follow symbolic links that lead out of the root.
     """
 
     image_size: int = 224
@@ -42,6 +46,8 @@ class DataSettings:
     val_per_class: int = 500
     format_alignment: str = "jpeg96"
     root: str | None = None
+    layout: dict[str, Any] | None = None
+    follow_links: bool = False
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 

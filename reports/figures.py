@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from reports.importance import Importance
 from reports.matrices import Cell, Matrix
 from reports.tables import Point
-from reports.wording import capitalised, fold_title, generator_title, metric_title, number
+from reports.wording import capitalised, metric_title, number
 
 # Okabe and Ito's blue, vermillion and green for lines; matplotlib draws them, the page may restyle them.
 THEME = {
@@ -60,7 +60,7 @@ def heat_map(matrix: Matrix, prefix: str) -> str:
         prefix: Unique on the page; every id inside the figure starts with it.
     """
     rows, columns = len(matrix.folds), len(matrix.generators)
-    labels = [_clip(fold_title(fold.name, fold.train), 24) for fold in matrix.folds]
+    labels = [_clip(title, 24) for title in matrix.row_titles]
     margin = 0.7 + 0.105 * max([11, *map(len, labels)])
     top = 1.6 if matrix.families else 1.15
     with rc_context(STYLE):
@@ -69,8 +69,8 @@ def heat_map(matrix: Matrix, prefix: str) -> str:
         axes.set(xlim=(-margin, columns - 0.4), ylim=(rows - 0.45, -top))
         axes.axis("off")
         axes.text(-0.62, -0.72, "trained on ↓", ha="right", va="center", fontsize=9, color=THEME["muted"])
-        for column, name in enumerate(matrix.generators):
-            axes.text(column, -0.72, _clip(generator_title(name), 11), ha="center", va="center", fontsize=10)
+        for column, title in enumerate(matrix.column_titles):
+            axes.text(column, -0.72, _clip(title, 11), ha="center", va="center", fontsize=10)
         for row, (label, cells) in enumerate(zip(labels, matrix.cells, strict=True)):
             axes.text(-0.62, row, label, ha="right", va="center", fontsize=10)
             for column, cell in enumerate(cells):

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from genimage_core.generators import FAMILIES
+from genimage_core.generators import GENIMAGE, Catalog
 from reports.records import Fold, Role, Score, Trial
+from reports.wording import fold_title, generator_title
 
 # Which cells of the matrix each objective averages (or takes the worst of).
 COUNTED = {
@@ -40,6 +41,8 @@ class Matrix:
         role: Baseline or searched.
         folds: Rows.
         generators: Columns, members of a family side by side.
+        row_titles: What the detector of each row was trained on, in words.
+        column_titles: Generators as their papers spell them.
         families: Families with more than one column: name, first and last column.
         cells: Row by row; None where nothing was measured.
         row_means: Mean accuracy of the counted cells of each row.
@@ -51,6 +54,8 @@ class Matrix:
     role: Role
     folds: tuple[Fold, ...]
     generators: tuple[str, ...]
+    row_titles: tuple[str, ...]
+    column_titles: tuple[str, ...]
     families: tuple[tuple[str, int, int], ...]
     cells: tuple[tuple[Cell | None, ...], ...]
     row_means: tuple[float | None, ...]
@@ -58,12 +63,14 @@ class Matrix:
     mean: float | None
 
 
-def cross_generator(trial: Trial, folds: Sequence[Fold], objective: str) -> Matrix | None:
+def cross_generator(
+    trial: Trial, folds: Sequence[Fold], objective: str, catalog: Catalog = GENIMAGE
+) -> Matrix | None:
     """Lay the last epoch's scores out as training sets by test generators; None if there are none."""
     measured = trial.epochs[-1].matrix if trial.epochs else {}
     if not any(measured.values()):
         return None
-    columns = _columns({name for row in measured.values() for name in row})
+    columns = _columns({name for row in measured.values() for name in row}, catalog)
     rows = _rows(tuple(measured), folds, columns)
     cells = tuple(tuple(_cell(fold, g, measured[fold.name], objective) for g in columns) for fold in rows)
     row_means = tuple(map(_mean, cells))
@@ -73,7 +80,9 @@ def cross_generator(trial: Trial, folds: Sequence[Fold], objective: str) -> Matr
         role=trial.role,
         folds=rows,
         generators=columns,
-        families=_brackets(columns),
+        row_titles=tuple(fold_title(fold.name, fold.train, catalog) for fold in rows),
+        column_titles=tuple(generator_title(name, catalog) for name in columns),
+        families=_brackets(columns, catalog),
         cells=cells,
         row_means=row_means,
         column_means=tuple(_mean(column) for column in zip(*cells, strict=True)),
@@ -90,14 +99,14 @@ def _rows(names: Sequence[str], folds: Sequence[Fold], columns: Sequence[str]) -
     return tuple(sorted(rows, key=lambda fold: places.get(fold.train[0], -1) if len(fold.train) == 1 else -1))
 
 
-def _columns(names: set[str]) -> tuple[str, ...]:
-    by_family = [name for members in FAMILIES.values() for name in members]
+def _columns(names: set[str], catalog: Catalog) -> tuple[str, ...]:
+    by_family = [name for members in catalog.families.values() for name in members]
     return (*(name for name in by_family if name in names), *sorted(names - set(by_family)))
 
 
-def _brackets(columns: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
+def _brackets(columns: Sequence[str], catalog: Catalog) -> tuple[tuple[str, int, int], ...]:
     brackets = []
-    for family, members in FAMILIES.items():
+    for family, members in catalog.families.items():
         found = [columns.index(name) for name in members if name in columns]
         if len(found) > 1:
             brackets.append((family, found[0], found[-1]))
@@ -119,11 +128,11 @@ def _kind(fold: Fold, generator: str) -> str:
     return "left_out" if generator in fold.left_out else "known"
 
 
-def judges(folds: Sequence[Fold], objective: str) -> tuple[str, ...]:
+def judges(folds: Sequence[Fold], objective: str, catalog: Catalog = GENIMAGE) -> tuple[str, ...]:
     """Name the generators whose cells the objective looks at, in matrix order."""
     kinds = COUNTED.get(objective, ("off_family",))
     names = {g for fold in folds for g in (*fold.train, *fold.left_out, *fold.off_family)}
-    return tuple(g for g in _columns(names) if any(_kind(fold, g) in kinds for fold in folds))
+    return tuple(g for g in _columns(names, catalog) if any(_kind(fold, g) in kinds for fold in folds))
 
 
 def _mean(cells: Sequence[Cell | None]) -> float | None:

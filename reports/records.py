@@ -2,10 +2,12 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from genimage_core.generators import GENIMAGE, Catalog, Generator
 
 Role = Literal["baseline", "searched"]
 State = Literal["completed", "stopped", "failed", "interrupted"]
@@ -115,6 +117,7 @@ class Environment:
     trials: int | None
     sealed: tuple[str, ...]
     folds: tuple[Fold, ...]
+    catalog: Catalog
     space: Mapping[str, Any]
     details: Mapping[str, Any]
 
@@ -177,6 +180,7 @@ def _environment(raw: Mapping[str, Any], where: str) -> Environment:
         trials=_get(raw, "trials", int, where, None),
         sealed=_names(protocol, "sealed", where),
         folds=tuple(_fold(fold, f"{where}, fold {i}") for i, fold in enumerate(folds, 1)),
+        catalog=_catalog(_get(protocol, "generators", list, where, []), f"{where}, generators"),
         space=_get(raw, "space", dict, where, {}),
         details=raw,
     )
@@ -187,6 +191,13 @@ def _base(raw: Mapping[str, Any], where: str) -> Base:
         simulated=_get(raw, "simulated", bool, where, False),
         format_alignment=_get(raw, "format_alignment", str, where, None),
     )
+
+
+def _catalog(entries: Sequence[Any], where: str) -> Catalog:
+    """GenImage's generators and those of the run; older records know the former only."""
+    named = [_check(entry, dict, where) for entry in entries]
+    keys = ("name", "title", "family")
+    return GENIMAGE.extended(Generator(*(_get(entry, key, str, where) for key in keys)) for entry in named)
 
 
 def _shortcuts(raw: Mapping[str, Any] | None, where: str) -> Shortcuts | None:

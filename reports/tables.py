@@ -106,7 +106,7 @@ def build(records: Records) -> Report:
     challenger = _first(row for row in ordered if row.role == "searched")
     baseline = _first(row for row in rows if row.role == "baseline")
     matrices = {
-        t.number: cross_generator(t, environment.folds, environment.objective)
+        t.number: cross_generator(t, environment.folds, environment.objective, environment.catalog)
         for t in trials
         if t.state == "completed"
     }
@@ -120,7 +120,12 @@ def build(records: Records) -> Report:
         objective=environment.objective,
         verdict=verdict(status),
         shortcuts=environment.shortcuts,
-        limits=limits(status, judges(environment.folds, environment.objective), environment.sealed),
+        limits=limits(
+            status,
+            judges(environment.folds, environment.objective, environment.catalog),
+            environment.sealed,
+            environment.catalog,
+        ),
         best=best,
         challenger=challenger,
         baseline=baseline,

@@ -10,8 +10,6 @@ from reports.wording import (
     NOTHING,
     capitalised,
     duration,
-    fold_title,
-    generator_title,
     metric_title,
     number,
     setting,
@@ -41,7 +39,16 @@ TIMINGS = {
     "overhead_per_trial_s": ("Overhead per trial", duration),
 }
 # Shown elsewhere on the page, or too long for a table of settings.
-SHOWN_ELSEWHERE = ("command", "space", "name", "simulated", "protocol.folds", "shortcuts")
+SHOWN_ELSEWHERE = (
+    "command",
+    "space",
+    "name",
+    "simulated",
+    "protocol.folds",
+    "protocol.generators",
+    "shortcuts",
+    "data.layout",
+)
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,7 @@ def _settings(row: Row, names: Sequence[str]) -> tuple[str, ...]:
 def matrix(m: Matrix) -> Table:
     """The matrix as it is drawn: accuracy, then real / fake accuracy; a diamond marks counted cells."""
     rows = []
-    for fold, cells, mean in zip(m.folds, m.cells, m.row_means, strict=True):
+    for title, cells, mean in zip(m.row_titles, m.cells, m.row_means, strict=True):
         texts = [
             NOTHING
             if cell is None
@@ -136,11 +143,12 @@ def matrix(m: Matrix) -> Table:
             f"({number(cell.score.real_accuracy)} / {number(cell.score.fake_accuracy)})"
             for cell in cells
         ]
-        rows.append((fold_title(fold.name, fold.train), *texts, number(mean)))
+        rows.append((title, *texts, number(mean)))
     means = ("mean of ◆", *map(number, m.column_means), number(m.mean))
-    titles = tuple(map(generator_title, m.generators))
     return Table(
-        ("Trained on", *titles, "Mean of ◆"), (*rows, means), frozenset(range(1, len(m.generators) + 2))
+        ("Trained on", *m.column_titles, "Mean of ◆"),
+        (*rows, means),
+        frozenset(range(1, len(m.generators) + 2)),
     )
 
 
@@ -149,8 +157,8 @@ def matrix_cells(m: Matrix) -> Table:
     columns = ("Trained on", "Tested on", "Relation", "Accuracy", "Real", "Fake", "AP", "AUROC", "Images")
     rows = tuple(
         (
-            fold_title(fold.name, fold.train),
-            generator_title(generator),
+            trained_on,
+            tested_on,
             KINDS[cell.kind],
             number(cell.score.accuracy),
             number(cell.score.real_accuracy),
@@ -159,8 +167,8 @@ def matrix_cells(m: Matrix) -> Table:
             number(cell.score.auroc),
             setting(cell.score.images),
         )
-        for fold, cells in zip(m.folds, m.cells, strict=True)
-        for generator, cell in zip(m.generators, cells, strict=True)
+        for trained_on, cells in zip(m.row_titles, m.cells, strict=True)
+        for tested_on, cell in zip(m.column_titles, cells, strict=True)
         if cell is not None
     )
     return Table(columns, rows, frozenset(range(3, 9)))

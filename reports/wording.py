@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from genimage_core.generators import FAMILIES, NAMES, get_generator
+from genimage_core.generators import GENIMAGE, Catalog
 
 NOTHING = "–"
 METRICS = {
@@ -151,16 +151,19 @@ def notice(standing: Standing) -> str:
     return SIMULATED_BASE if standing.base_simulated else ""
 
 
-def limits(standing: Standing, generators: tuple[str, ...], sealed: tuple[str, ...]) -> tuple[str, ...]:
+def limits(
+    standing: Standing, generators: tuple[str, ...], sealed: tuple[str, ...], catalog: Catalog = GENIMAGE
+) -> tuple[str, ...]:
     """List what the numbers of a search cannot show.
 
     Args:
         standing: The outcome.
         generators: Generators that the objective averages over.
         sealed: Generators that the search did not open.
+        catalog: What they are called.
     """
-    tested = ", ".join(map(generator_title, generators))
-    closed = ", ".join(map(generator_title, sealed))
+    tested = ", ".join(generator_title(name, catalog) for name in generators)
+    closed = ", ".join(generator_title(name, catalog) for name in sealed)
     lines = [
         "Trials were chosen and scored on the same validation images. The highest of several noisy scores is "
         "too high on average (Cawley and Talbot, JMLR 2010).",
@@ -302,17 +305,17 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def generator_title(name: str) -> str:
+def generator_title(name: str, catalog: Catalog = GENIMAGE) -> str:
     """The paper's spelling of a generator; an unknown name stays as it is."""
-    return get_generator(name).title if name in NAMES else name
+    return catalog.get(name).title if name in catalog.names else name
 
 
-def fold_title(name: str, train: tuple[str, ...]) -> str:
+def fold_title(name: str, train: tuple[str, ...], catalog: Catalog = GENIMAGE) -> str:
     """What the detector of a fold was trained on, in words."""
     if len(train) == 1:
-        return generator_title(train[0])
+        return generator_title(train[0], catalog)
     left = name.removeprefix("all_but_")
     if left == name:
         return name
-    family = left in FAMILIES and left not in NAMES
-    return f"all but {left.replace('_', ' ') if family else generator_title(left)}"
+    family = left in catalog.families and left not in catalog.names
+    return f"all but {left.replace('_', ' ') if family else generator_title(left, catalog)}"

@@ -1,7 +1,6 @@
 """Which weights a search starts from, and making them if no earlier run has."""
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,8 +10,8 @@ from rich.console import Console
 
 from genimage_core.bases import BaseRecipe
 from genimage_core.data.images import ImageSet, load_images
+from genimage_core.data.layout import Layout
 from genimage_core.detectors.info import CheckpointInfo, require_fit
-from genimage_core.generators import expand
 from search.cluster import ResourcePlan
 from search.inputs import progress
 from search.space import Space
@@ -45,7 +44,7 @@ def find_base(space: Space) -> Base:
     """
     kind, _, target = space.detector.base.partition(":")
     if kind == "generator":
-        names = expand([target])
+        names = space.catalog.expand([target])
         if len(names) != 1:
             raise ValueError(f"detector.base: {target} is a family; name one of {', '.join(names)}")
         return Base(kind, target, names)
@@ -86,7 +85,7 @@ class BaseTask:
     Attributes:
         space: Names detector, size, seed and training.
         base: Which weights.
-        folders: Generator -> its folder.
+        layout: Where the images are.
         cache: Cache folder, on each machine its own.
         info: Written beside the weights.
         target: File that every worker will read.
@@ -94,7 +93,7 @@ class BaseTask:
 
     space: Space
     base: Base
-    folders: Mapping[str, Path]
+    layout: Layout
     cache: Path
     info: CheckpointInfo
     target: Path
@@ -124,8 +123,8 @@ def _find_made(task: BaseTask) -> Path | None:
 
 
 def _recipe(task: BaseTask) -> tuple[BaseRecipe, ImageSet]:
-    space, folder = task.space, task.folders[task.base.target]
-    images = load_images(folder, "train", space.data, space.search.seed, task.cache)
+    space, generator = task.space, task.base.target
+    images = load_images(task.layout, generator, "train", space.data, space.search.seed, task.cache)
     return base_recipe(space, task.base, images, task.info), images
 
 

@@ -27,14 +27,14 @@ def describe_run(
     return {
         "name": space.name,
         "simulated": inputs.simulated,
-        "command": _command(sys.argv, os.environ.get("GENIMAGE_ROOT"), str(inputs.root)),
+        "command": _command(sys.argv, os.environ.get("GENIMAGE_ROOT"), str(inputs.layout.root)),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "commit": _commit(),
         "hardware": _hardware(nodes),
         "data": {
             "root_kind": "mini" if inputs.simulated else "directory",
-            "root": "mini" if inputs.simulated else str(inputs.root),
+            "root": "mini" if inputs.simulated else str(inputs.layout.root),
             "fingerprint": inputs.fingerprint,
             **{key: value for key, value in asdict(space.data).items() if key != "root"},
         },
@@ -45,6 +45,11 @@ def describe_run(
             "sealed": list(protocol.sealed),
             "base": space.detector.base,
             "folds": [asdict(fold) for fold in protocol.folds],
+            "generators": [
+                {"name": g.name, "title": g.title, "family": g.family}
+                for g in space.catalog.generators
+                if g.name in (*protocol.search, *protocol.sealed)
+            ],
         },
         "base": {
             "kind": base.kind,

@@ -36,7 +36,7 @@ class FoldWorker:
         self.job, self.device = job, device
         self.seeds = {fold.name: derive_seed(job.seed, index) for index, fold in enumerate(job.folds)}
         self.folds = job.folds[rank::world_size]
-        self.validation = self._load("val", job.folders)
+        self.validation = self._load("val", job.search)
         train = self._load("train", {g for fold in self.folds for g in fold.train})
         self.training_sets = {fold.name: join([train[g] for g in fold.train]) for fold in self.folds}
         self.running: list[_Training] = []
@@ -44,7 +44,7 @@ class FoldWorker:
 
     def _load(self, split: str, names: Iterable[str]) -> dict[str, ImageSet]:
         job = self.job
-        return {n: load_images(job.folders[n], split, job.data, job.seed, job.cache) for n in sorted(names)}
+        return {n: load_images(job.layout, n, split, job.data, job.seed, job.cache) for n in sorted(names)}
 
     def load(self, plan: TrialPlan) -> None:
         """Make ready for another trial: fresh detectors on the base, fresh optimisers."""

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from genimage_core.data.images import choose_images, digest, load_images
-from genimage_core.data.layout import SPLITS, require_generators
+from genimage_core.data.layout import SPLITS, Layout, find_layout
 from genimage_core.data.mini import MiniSettings, ensure_mini
 from search.space import MINI, Space, is_mini, load_space
 
@@ -22,14 +22,12 @@ class Inputs:
     """Images that are ready to be read.
 
     Attributes:
-        root: Data root.
-        folders: Generator -> its folder; those of the search and of the base.
+        layout: Where they are; generators of the search and of the base.
         simulated: Whether they are the embedded data set's.
         fingerprint: Hash of every image that the search can see.
     """
 
-    root: Path
-    folders: dict[str, Path]
+    layout: Layout
     simulated: bool
     fingerprint: str
 
@@ -51,11 +49,18 @@ def check_inputs(space: Space, generators: Sequence[str]) -> None:
     if is_mini(space.data.root):
         mini_settings(space)
         return
-    folders = require_generators(Path(str(space.data.root)), generators)
+    layout = _find(Path(str(space.data.root)), space, generators)
     counts = (space.data.train_per_class, space.data.val_per_class)
-    for folder in folders.values():
+    for name in generators:
         for split, count in zip(SPLITS, counts, strict=True):
-            choose_images(folder, split, count, space.search.seed)
+            choose_images(layout, name, split, count, space.search.seed)
+
+
+def _find(root: Path, space: Space, generators: Sequence[str]) -> Layout:
+    data = space.data
+    layout = find_layout(root, generators, mapping=data.layout, follow_links=data.follow_links)
+    layout.require(generators)
+    return layout
 
 
 def mini_settings(space: Space) -> MiniSettings:
@@ -75,15 +80,15 @@ def prepare_inputs(space: Space, generators: Sequence[str], cache: Path, console
             root = ensure_mini(cache, mini_settings(space), report)
     else:
         root = Path(str(space.data.root))
-    folders = require_generators(root, generators)
-    wanted = [(name, split) for name in folders for split in SPLITS]
+    layout = _find(root, space, generators)
+    wanted = [(name, split) for name in generators for split in SPLITS]
     fingerprints = []
     with progress(console, "decoding images") as report:
         for done, (name, split) in enumerate(wanted):
-            images = load_images(folders[name], split, space.data, space.search.seed, cache)
+            images = load_images(layout, name, split, space.data, space.search.seed, cache)
             fingerprints.append(images.fingerprint)
             report(done + 1, len(wanted))
-    return Inputs(root, folders, is_simulated(root), digest(fingerprints))
+    return Inputs(layout, is_simulated(root), digest(fingerprints))
 
 
 def is_simulated(root: Path) -> bool:

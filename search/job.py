@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from genimage_core.data.layout import Layout
 from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.metrics import Scores
 from genimage_core.protocol import Fold
@@ -17,7 +18,8 @@ class Job:
     Attributes:
         run_dir: Run directory, absolute, reachable from every node.
         cache: Folder for decoded images, on each node its own.
-        folders: Search generator -> folder with its `train/` and `val/`.
+        layout: Where the images are.
+        search: Search generators.
         folds: Detectors that a trial trains.
         data: How images are read.
         detector: Name of the detector.
@@ -29,7 +31,8 @@ class Job:
 
     run_dir: Path
     cache: Path
-    folders: Mapping[str, Path]
+    layout: Layout
+    search: tuple[str, ...]
     folds: tuple[Fold, ...]
     data: DataSettings
     detector: str

@@ -11,7 +11,6 @@ from rich.console import Console
 from genimage_core.cache import cache_folder
 from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.detectors.sizes import check_detector
-from genimage_core.generators import expand
 from genimage_core.protocol import Protocol
 from genimage_core.settings import require
 from reports.render import write_report
@@ -72,12 +71,15 @@ def check(space: Space, run_dir: Path, address: str | None) -> Checked:
         ValueError: On the first that is impossible.
     """
     check_detector(space.detector.name, space.data.image_size)
-    check_inputs(space, expand(space.protocol.search))  # before the base: that may need the network
+    check_inputs(
+        space, space.catalog.expand(space.protocol.search)
+    )  # before the base: that may need the network
     base = find_base(space)
     protocol = build_protocol(space, base.generators)
     _check_workers(space.resources, len(protocol.folds))
     to_train = base.generators if base.kind == "generator" else ()
-    check_inputs(space, to_train)
+    if to_train:
+        check_inputs(space, to_train)
     generators = tuple(dict.fromkeys((*protocol.search, *to_train)))
     return Checked(space, protocol, base, generators, run_dir, cache_folder().absolute(), address)
 
@@ -147,11 +149,12 @@ def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Co
         inputs.simulated or checked.base.simulated,
     )
     target = checked.run_dir / "base.safetensors"
-    task = BaseTask(space, checked.base, inputs.folders, checked.cache, info, target)
+    task = BaseTask(space, checked.base, inputs.layout, checked.cache, info, target)
     return Job(
         run_dir=checked.run_dir,
         cache=checked.cache,
-        folders={name: inputs.folders[name] for name in checked.protocol.search},
+        layout=inputs.layout,
+        search=checked.protocol.search,
         folds=checked.protocol.folds,
         data=space.data,
         detector=space.detector.name,

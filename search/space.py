@@ -16,11 +16,11 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
-from genimage_core.generators import expand
+from genimage_core.data.mapping import read_mapping
+from genimage_core.generators import GENIMAGE, Catalog
 from genimage_core.limits import WHOLE
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import OBJECTIVES, Protocol, TrainOn
@@ -46,12 +46,6 @@ class ProtocolSection(_Section):
     train_on: TrainOn = "one"
     search: tuple[str, ...]
     sealed: tuple[str, ...] = ()
-
-    @field_validator("search", "sealed")
-    @classmethod
-    def _check_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        expand(names)
-        return names
 
 
 class SearchSection(_Section):
@@ -165,6 +159,24 @@ class Space(_Section):
         """The fixed values."""
         return {k: v for k, v in self.space.items() if not isinstance(v, Range | Choices)}
 
+    @property
+    def catalog(self) -> Catalog:
+        """GenImage's generators and those of the mapping."""
+        return GENIMAGE if self.data.layout is None else read_mapping(self.data.layout).catalog(GENIMAGE)
+
+    @model_validator(mode="after")
+    def _check_names(self) -> "Space":
+        try:
+            catalog = self.catalog
+        except ValueError as error:
+            raise ValueError(f"data.layout: {error}") from error
+        for key, names in (("search", self.protocol.search), ("sealed", self.protocol.sealed)):
+            try:
+                catalog.expand(names)
+            except ValueError as error:
+                raise ValueError(f"protocol.{key}: {error}") from error
+        return self
+
     @model_validator(mode="after")
     def _check_space(self) -> "Space":
         for key, entry in self.space.items():
@@ -234,23 +246,35 @@ def load_space(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = N
     Raises:
         ValueError: With one line per mistake: file, key, what is wrong, what is allowed.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"cannot read space file {path}: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"space file {path} must hold keys and values, got {type(content).__name__}")
+    content = _read_yaml(path, "space file")
     embedded = content.pop("embedded", None) or {}
     _require_sections(path, content, embedded)
     given = {s: {k: v for k, v in kv.items() if v is not None} for s, kv in (overrides or {}).items()}
     merged = _merge(content, given)
     if is_mini((merged.get("data") or {}).get("root")):
         merged = _merge(_merge(content, embedded), given)
+    _read_layout(path, merged.get("data") or {})
     try:
         return Space.model_validate(merged)
     except ValidationError as error:
         lines = [f"{path}: {line}" for line in _explain(error)]
         raise ValueError("\n".join(lines)) from None
+
+
+def _read_yaml(path: Path, kind: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"cannot read {kind} {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{kind} {path} must hold keys and values, got {type(content).__name__}")
+    return content
+
+
+def _read_layout(path: Path, data: dict[str, Any]) -> None:
+    """Put the content of a mapping in the place of its file's name: the resolved space needs no file."""
+    if isinstance(data.get("layout"), str):
+        data["layout"] = _read_yaml(path.parent / data["layout"], "mapping")
 
 
 def _require_sections(path: Path, content: Mapping[str, Any], embedded: object) -> None:
@@ -309,7 +333,7 @@ def _allowed_at(location: tuple[int | str, ...]) -> list[str]:
 def build_protocol(space: Space, base_generators: tuple[str, ...]) -> Protocol:
     """Build the protocol of a space whose base was trained on `base_generators`."""
     section = space.protocol
-    return Protocol(section.train_on, section.search, section.sealed, base_generators)
+    return Protocol(section.train_on, section.search, section.sealed, base_generators, space.catalog)
 
 
 def dump_space(space: Space) -> str:

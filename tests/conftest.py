@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from genimage_core.data.layout import CLASS_FOLDERS
-from genimage_core.generators import get_generator
+from genimage_core.generators import GENIMAGE
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def write_tree():
     def write(root, generators=("adm",), *, train=3, val=2, size=32, kind="png"):
         rng = np.random.default_rng(0)
         for name in generators:
-            generator = get_generator(name)
+            generator = GENIMAGE.get(name)
             for split, count in (("train", train), ("val", val)):
                 for label in CLASS_FOLDERS:
                     folder = root / generator.top / generator.inner / split / label

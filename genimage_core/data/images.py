@@ -13,7 +13,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
 
-from genimage_core.data.layout import CLASS_FOLDERS, list_images
+from genimage_core.data.layout import CLASS_FOLDERS, Layout
 from genimage_core.settings import DataSettings
 
 DECODER_VERSION = 1  # raise it when the same file would give other pixels
@@ -34,32 +34,37 @@ class ImageSet:
     fingerprint: str
 
 
-def choose_images(folder: Path, split: str, per_class: int, seed: int) -> list[tuple[Path, int]]:
-    """Choose `per_class` images of each class by seed: first all nature, then all ai.
+def choose_images(
+    layout: Layout, generator: str, split: str, per_class: int, seed: int
+) -> list[tuple[Path, int]]:
+    """Choose `per_class` images of each class of a generator by seed: first all nature, then all ai.
 
     Raises:
         ValueError: If a class has fewer.
     """
     chosen: list[tuple[Path, int]] = []
     for label, name in enumerate(CLASS_FOLDERS):
-        paths = list_images(folder, split, label)
+        paths = list(layout.images(generator, split, label))
         if len(paths) < per_class:
             raise ValueError(
-                f"{folder / split / name} has {len(paths)} images, {per_class} were asked for; "
-                f"lower data.{split}_per_class or add images"
+                f"{generator} has {len(paths)} {split} images of {name} under {layout.root}, "
+                f"{per_class} were asked for; lower data.{split}_per_class or add images"
             )
         order = np.random.default_rng([seed, label]).permutation(len(paths))[:per_class]
         chosen += [(paths[i], label) for i in sorted(order)]
     return chosen
 
 
-def load_images(folder: Path, split: str, settings: DataSettings, seed: int, cache: Path) -> ImageSet:
+def load_images(
+    layout: Layout, generator: str, split: str, settings: DataSettings, seed: int, cache: Path
+) -> ImageSet:
     """Return the images of one generator and split, decoding them into `cache` if they are not there.
 
     Safe when several processes ask for the same images at once: one decodes, the others wait.
 
     Args:
-        folder: Folder of the generator, holding `train/` and `val/`.
+        layout: Where the images are.
+        generator: Which generator's.
         split: `train` or `val`.
         settings: How many images, at which size, with which format alignment.
         seed: Chooses the subset.
@@ -69,8 +74,8 @@ def load_images(folder: Path, split: str, settings: DataSettings, seed: int, cac
         ValueError: If there are too few images or one cannot be decoded; the message names the file.
     """
     per_class = settings.train_per_class if split == "train" else settings.val_per_class
-    chosen = choose_images(folder, split, per_class, seed)
-    fingerprint = _fingerprint(chosen, folder, settings)
+    chosen = choose_images(layout, generator, split, per_class, seed)
+    fingerprint = _fingerprint(chosen, layout.root, settings)
     target = cache / "decoded" / f"{fingerprint}.npy"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -97,11 +102,11 @@ def digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _fingerprint(chosen: Sequence[tuple[Path, int]], folder: Path, settings: DataSettings) -> str:
+def _fingerprint(chosen: Sequence[tuple[Path, int]], root: Path, settings: DataSettings) -> str:
     files = []
     for path, label in chosen:
         stat = path.stat()
-        files.append((path.relative_to(folder).as_posix(), label, stat.st_size, stat.st_mtime_ns))
+        files.append((path.relative_to(root).as_posix(), label, stat.st_size, stat.st_mtime_ns))
     return digest([DECODER_VERSION, settings.image_size, settings.format_alignment, files])
 
 

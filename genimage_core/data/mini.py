@@ -35,7 +35,7 @@ from genimage_core.data.layout import CLASS_FOLDERS, SPLITS
 from genimage_core.data.mini_card import render_card
 from genimage_core.data.photographs import load_photographs
 from genimage_core.data.scenes import draw_scene, shoot
-from genimage_core.generators import GENERATORS, get_generator
+from genimage_core.generators import GENIMAGE
 from genimage_core.settings import require
 
 MINI_VERSION = 3  # raise it when the same settings would give other bytes
@@ -118,7 +118,7 @@ def _make(root: Path, settings: MiniSettings, progress: Progress) -> None:
         _remove(leftover)
     partial = Path(tempfile.mkdtemp(prefix=f"{root.name}.partial-", dir=root.parent))
     try:
-        for generator in GENERATORS:
+        for generator in GENIMAGE.generators:
             for split in SPLITS:
                 for name in CLASS_FOLDERS:
                     (partial / generator.top / generator.inner / split / name).mkdir(parents=True)
@@ -223,7 +223,9 @@ def _work() -> None:
 
 def _jobs(settings: MiniSettings) -> list[_Job]:
     per_class = {"train": settings.train_per_class, "val": settings.val_per_class}
-    pairs = [(g.name, split) for g in GENERATORS for split in SPLITS for _ in range(per_class[split])]
+    pairs = [
+        (g.name, split) for g in GENIMAGE.generators for split in SPLITS for _ in range(per_class[split])
+    ]
     return [_Job(number, *pair) for number, pair in enumerate(pairs)]
 
 
@@ -238,7 +240,7 @@ def _write_pair(
     }
     low, high = JPEG_QUALITY
     quality = int(rng.integers(low, high + 1))  # one for both classes of a scene
-    generator = get_generator(job.generator)
+    generator = GENIMAGE.get(job.generator)
     for name in CLASS_FOLDERS:
         path = (
             folder

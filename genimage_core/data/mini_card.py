@@ -7,7 +7,7 @@ from typing import Any
 
 from genimage_core.data.decoders import DECODERS, Decoder
 from genimage_core.data.photographs import PHOTOGRAPHS
-from genimage_core.generators import get_generator
+from genimage_core.generators import GENIMAGE
 
 MATRIX_FILE = Path(__file__).with_name("mini_matrix.json")
 
@@ -78,7 +78,7 @@ def _decoder_row(name: str, decoder: Decoder) -> tuple[str, ...]:
         f"jitter {decoder.jitter}, borrowed {decoder.borrowed}, codebook {decoder.codebook:.3f}, "
         f"tilt {decoder.tilt}, grain {decoder.grain}"
     )
-    return name, get_generator(name).family, stages, more
+    return name, GENIMAGE.get(name).family, stages, more
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

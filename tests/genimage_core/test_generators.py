@@ -1,6 +1,6 @@
 import pytest
 
-from genimage_core.generators import FAMILIES, GENERATORS, NAMES, expand, family_of, get_generator
+from genimage_core.generators import GENIMAGE
 
 # As the released archives unzip, with the native sizes of the paper.
 RELEASED = {
@@ -16,17 +16,19 @@ RELEASED = {
 
 
 def test_the_eight_lie_where_they_unzip():
-    assert {g.name: (f"{g.top}/{g.inner}", g.native_size) for g in GENERATORS} == RELEASED
-    assert set(NAMES) == set(RELEASED) and len(NAMES) == 8
+    assert {g.name: (f"{g.top}/{g.inner}", g.native_size) for g in GENIMAGE.generators} == RELEASED
+    assert set(GENIMAGE.names) == set(RELEASED) and len(GENIMAGE.names) == 8
 
 
 def test_the_stable_diffusion_family_is_the_only_one_with_relatives():
-    assert FAMILIES["stable_diffusion"] == ("sd14", "sd15", "wukong")
-    assert sorted(members for members in FAMILIES.values() if len(members) > 1) == [
+    assert GENIMAGE.families["stable_diffusion"] == ("sd14", "sd15", "wukong")
+    assert sorted(members for members in GENIMAGE.families.values() if len(members) > 1) == [
         ("sd14", "sd15", "wukong")
     ]
-    assert sorted(name for members in FAMILIES.values() for name in members) == sorted(NAMES)
-    assert all(name in FAMILIES[family_of(name)] for name in NAMES)
+    assert sorted(name for members in GENIMAGE.families.values() for name in members) == sorted(
+        GENIMAGE.names
+    )
+    assert all(name in GENIMAGE.families[GENIMAGE.family_of(name)] for name in GENIMAGE.names)
 
 
 @pytest.mark.parametrize(
@@ -40,13 +42,15 @@ def test_the_stable_diffusion_family_is_the_only_one_with_relatives():
     ],
 )
 def test_expand_keeps_the_order_and_drops_repeats(names, members):
-    assert expand(names) == members
+    assert GENIMAGE.expand(names) == members
 
 
-@pytest.mark.parametrize("call", [lambda name: expand(["adm", name]), get_generator, family_of])
+@pytest.mark.parametrize(
+    "call", [lambda name: GENIMAGE.expand(["adm", name]), GENIMAGE.get, GENIMAGE.family_of]
+)
 @pytest.mark.parametrize("name", ["sdxl", "ADM", "", "nature"])
 def test_an_unknown_name_lists_the_known_ones(call, name):
     with pytest.raises(ValueError) as refused:
         call(name)
     text = str(refused.value)
-    assert repr(name) in text and all(known in text for known in NAMES) and "\n" not in text
+    assert repr(name) in text and all(known in text for known in GENIMAGE.names) and "\n" not in text

@@ -4,7 +4,7 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from genimage_core.generators import NAMES, family_of
+from genimage_core.generators import GENIMAGE
 from genimage_core.metrics import Scores
 from genimage_core.protocol import OBJECTIVES, Fold, Protocol, summarise
 
@@ -60,7 +60,7 @@ def test_what_the_base_has_seen_is_never_left_out():
 def test_folds_obey_the_definitions(train_on, base):
     checked = 0
     for size in range(2, 5):
-        for search in combinations(NAMES, size):
+        for search in combinations(GENIMAGE.names, size):
             try:
                 folds = Protocol(train_on, search, base_generators=base).folds
             except ValueError:
@@ -68,10 +68,12 @@ def test_folds_obey_the_definitions(train_on, base):
             assert any(fold.off_family for fold in folds)
             for fold in folds:
                 seen = set(fold.train) | set(base)
-                families = {family_of(name) for name in seen}
+                families = {GENIMAGE.family_of(name) for name in seen}
                 assert fold.train and set(fold.train) <= set(search)
                 assert fold.left_out == tuple(g for g in search if g not in seen)
-                assert fold.off_family == tuple(g for g in fold.left_out if family_of(g) not in families)
+                assert fold.off_family == tuple(
+                    g for g in fold.left_out if GENIMAGE.family_of(g) not in families
+                )
             checked += 1
     assert checked > 50
 
@@ -156,8 +158,8 @@ def test_summary_agrees_with_brute_force(train_on, seed):
         return {g for g in search if g not in fold.train and g != "wukong"}
 
     def off_family(fold):
-        near = {family_of(g) for g in (*fold.train, "wukong")}
-        return {g for g in left_out(fold) if family_of(g) not in near}
+        near = {GENIMAGE.family_of(g) for g in (*fold.train, "wukong")}
+        return {g for g in left_out(fold) if GENIMAGE.family_of(g) not in near}
 
     accuracies = [matrix[fold.name][g].accuracy for fold in folds for g in left_out(fold)]
     assert summarise(folds, matrix) == pytest.approx(

@@ -10,7 +10,9 @@ def test_the_shortcut_check_is_read_where_it_is_recorded(tmp_path):
     write_run(tmp_path / "old")
     assert read_run(tmp_path / "old").environment.shortcuts is None
     write_run(tmp_path / "new", shortcuts={"level": "shortcut", "sentences": ["Format tells.", "Align."]})
-    assert read_run(tmp_path / "new").environment.shortcuts == Shortcuts("shortcut", ("Format tells.", "Align."))
+    assert read_run(tmp_path / "new").environment.shortcuts == Shortcuts(
+        "shortcut", ("Format tells.", "Align.")
+    )
 
 
 def test_everything_is_read(tmp_path):

@@ -184,3 +184,15 @@ def test_judges():
     assert judges(made, "off_family_accuracy") == ("adm", "glide", "biggan")
     assert set(judges(made, "in_domain_accuracy")) == set(SEARCH)
     assert judges((), "off_family_accuracy") == ()
+
+
+def test_generators_of_a_mapping_keep_their_titles_and_families(tmp_path):
+    measured = {"flux1": {name: score(0.6) for name in ("flux2", "adm", "flux1")}}
+    record = trial(0, 0.6)
+    record["epochs"][-1]["matrix"] = measured
+    named = [{"name": f"flux{n}", "title": f"FLUX.{n}", "family": "flux"} for n in (1, 2)]
+    folds = [{"name": "flux1", "train": ["flux1"], "left_out": ["adm"], "off_family": ["adm"]}]
+    report = report_of(tmp_path, [record], protocol={"folds": folds, "generators": named})
+    matrix = report.baseline_matrix
+    assert matrix.row_titles == ("FLUX.1",) and matrix.column_titles == ("ADM", "FLUX.1", "FLUX.2")
+    assert matrix.families == (("flux", 1, 2),)

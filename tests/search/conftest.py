@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from run_process import Run
 
-from genimage_core.data.layout import find_generators
+from genimage_core.data.layout import find_layout
 from genimage_core.data.mini import MiniSettings, ensure_mini
 
 EPOCHS = 6
@@ -41,9 +41,9 @@ def cache(tmp_path_factory):
 def data_root(cache):
     """A tiny embedded data set whose sealed generators cannot be read."""
     root = ensure_mini(cache, MiniSettings(image_size=32, train_per_class=48, val_per_class=16))
-    for name, folder in find_generators(root, ["midjourney", "vqdm"]).items():
-        for path in folder.rglob("*.*"):
-            path.write_bytes(f"sealed {name}".encode())
+    for place in find_layout(root, ["midjourney", "vqdm"]).places:
+        for path in place.folder.iterdir():
+            path.write_bytes(f"sealed {place.generator}".encode())
             path.chmod(0)
     return root
 

@@ -200,7 +200,9 @@ def test_a_data_root_that_is_a_file_is_refused(call, tmp_path):
 
 def test_a_data_root_without_generators_says_what_was_looked_for(call, tmp_path):
     folder = tmp_path / "GenImage" / "stable_diffusion_v_1_4"
-    assert_refused(call(data=folder), tmp_path, str(folder), "imagenet_ai_0419_sdv4/train")
+    assert_refused(
+        call(data=folder), tmp_path, str(folder), "lacks biggan", "imagenet_ai_0419_biggan/train", "has sd14"
+    )
 
 
 def test_the_root_of_the_environment_is_checked_too(call, tmp_path, monkeypatch):

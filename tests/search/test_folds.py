@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from genimage_core.data.layout import find_generators
+from genimage_core.data.layout import find_layout
 from genimage_core.detectors.checkpoint import load_detector, read_info
 from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.evaluation import evaluate
@@ -25,7 +25,8 @@ def job(tmp_path, write_tree):
     return Job(
         run_dir=tmp_path / "run",
         cache=tmp_path / "cache",
-        folders=find_generators(root, PROTOCOL.search),
+        layout=find_layout(root, PROTOCOL.search),
+        search=PROTOCOL.search,
         folds=PROTOCOL.folds,
         data=DataSettings(32, 4, 4, "none"),
         detector="swin_nano",

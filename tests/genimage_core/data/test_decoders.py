@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from genimage_core.data.decoders import DECODERS, imprint, reconstruct, stage_tile
-from genimage_core.generators import NAMES, family_of
+from genimage_core.generators import GENIMAGE
 
 
 @pytest.fixture(scope="module")
@@ -18,10 +18,10 @@ def _correlation(first, second):
 
 
 def test_every_generator_has_a_decoder():
-    assert set(DECODERS) == set(NAMES)
+    assert set(DECODERS) == set(GENIMAGE.names)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", GENIMAGE.names)
 class TestContract:
     def test_keeps_shape_range_and_is_finite(self, name, picture):
         for extreme in (picture, np.zeros_like(picture), np.ones_like(picture)):
@@ -69,9 +69,9 @@ class TestContract:
 
 
 def test_members_of_a_family_share_their_imprint_and_others_do_not():
-    for first, second in combinations(NAMES, 2):
+    for first, second in combinations(GENIMAGE.names, 2):
         correlation = _correlation(first, second)
-        if family_of(first) == family_of(second):
+        if GENIMAGE.family_of(first) == GENIMAGE.family_of(second):
             assert correlation > 0.9
         else:
             assert correlation < 0.8

@@ -17,11 +17,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from genimage_core.data import mini
-from genimage_core.data.layout import CLASS_FOLDERS, SPLITS, find_generators, list_images
+from genimage_core.data.layout import CLASS_FOLDERS, SPLITS, find_layout
 from genimage_core.data.mini import JPEG_QUALITY, MiniSettings, ensure_mini, mini_folder
 from genimage_core.data.mini_card import MATRIX_FILE, render_measurements
 from genimage_core.data.photographs import PHOTOGRAPHS, load_photographs
-from genimage_core.generators import GENERATORS, NAMES
+from genimage_core.generators import GENIMAGE
 
 HOME = Path(mini.__file__).parents[2]
 TINY = MiniSettings(image_size=32, train_per_class=3, val_per_class=2)
@@ -65,12 +65,12 @@ def larger(tmp_path_factory):
 
 class TestContent:
     def test_layout_and_counts(self, tiny):
-        found = find_generators(tiny)
-        assert tuple(found) == NAMES
-        for folder in found.values():
+        found = find_layout(tiny)
+        assert found.kind == "genimage" and found.generators == GENIMAGE.names
+        for name in found.generators:
             for split, count in zip(SPLITS, (3, 2), strict=True):
                 for label in (0, 1):
-                    assert len(list_images(folder, split, label)) == count
+                    assert len(list(found.images(name, split, label))) == count
 
     def test_same_seed_same_bytes_other_seed_other_bytes(self, tiny, tmp_path):
         again = ensure_mini(tmp_path / "again", TINY)
@@ -91,17 +91,19 @@ class TestContent:
         assert len(set(digests)) == len(digests)
 
     def test_nature_and_ai_of_a_generator_show_the_same_scenes(self, larger):
-        for folder in find_generators(larger).values():
+        layout = find_layout(larger)
+        for name in layout.generators:
             for split in SPLITS:
-                nature, ai = ({p.stem for p in list_images(folder, split, label)} for label in (0, 1))
+                nature, ai = ({p.stem for p in layout.images(name, split, label)} for label in (0, 1))
                 assert nature == ai
 
     def test_no_scene_and_no_photograph_in_two_places(self, larger):
         numbers = Counter()
         photographs = {split: set() for split in SPLITS}
-        for folder in find_generators(larger).values():
+        layout = find_layout(larger)
+        for name in layout.generators:
             for split in SPLITS:
-                for path in list_images(folder, split, 0):
+                for path in layout.images(name, split, 0):
                     number, source = re.fullmatch(r"(\d{6})_(\w+)", path.stem).groups()
                     numbers[number] += 1
                     photographs[split].add(source)
@@ -136,7 +138,7 @@ class TestContent:
         assert qualities[0] == qualities[1] == set(range(JPEG_QUALITY[0], JPEG_QUALITY[1] + 1))
 
     def test_a_pair_shows_one_scene_with_fresh_noise(self, larger):
-        folder = find_generators(larger)["sd14"] / "val"
+        folder = larger / "stable_diffusion_v_1_4" / "imagenet_ai_0419_sdv4" / "val"
         for nature in sorted((folder / "nature").iterdir())[:5]:
             first, second = (
                 np.asarray(Image.open(p), dtype=float) for p in (nature, folder / "ai" / nature.name)
@@ -166,17 +168,17 @@ class TestCard:
         assert "SIMULATED" in card and "nothing about the quality of a detector" in " ".join(card.split())
         for photograph in PHOTOGRAPHS:
             assert photograph.terms in card
-        for generator in GENERATORS:
+        for generator in GENIMAGE.generators:
             assert f"| {generator.name} |" in card
 
     def test_the_measurements_fit_together(self):
         record = json.loads(MATRIX_FILE.read_text(encoding="utf-8"))
         size = (len(record["rows"]), len(record["columns"]))
         assert record["version"] == mini.MINI_VERSION
-        assert record["rows"] == record["columns"] == list(NAMES)
+        assert record["rows"] == record["columns"] == list(GENIMAGE.names)
         assert np.array(record["accuracy"]).shape == np.array(record["standard_error"]).shape == size
-        assert set(record["hard"]) <= set(NAMES)
-        assert set(record["shortcut"]) == {*NAMES, "pooled"}
+        assert set(record["hard"]) <= set(GENIMAGE.names)
+        assert set(record["shortcut"]) == {*GENIMAGE.names, "pooled"}
 
     def test_renders_measurements(self):
         record = {
