@@ -1,6 +1,7 @@
 """JPEG quality, read back from the quantisation tables."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,10 +49,14 @@ def jpeg_quality(tables: Mapping[int, Sequence[int]]) -> int | None:
     Returns:
         The quality, or None if there is no table or it is near no standard one.
     """
-    first = tables[min(tables)] if tables else ()
-    if len(first) != _TABLES.shape[1]:
+    return _nearest(tuple(tables[min(tables)])) if tables else None
+
+
+@lru_cache(maxsize=1024)  # the files of a data set share a few tables
+def _nearest(table: tuple[int, ...]) -> int | None:
+    if len(table) != _TABLES.shape[1]:
         return None
-    distances = _distances(np.asarray(first, dtype=np.int64))
+    distances = _distances(np.array(table))
     best = int(distances.argmin())
     neighbour = np.delete(_distances(_TABLES[best]), best).min()
     return best + 1 if distances[best] <= neighbour / 2 else None
