@@ -1,6 +1,8 @@
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -188,3 +190,18 @@ def pillow_decodes(data):
 @pytest.mark.parametrize("reason", [reason for reason in REASONS if reason != "unreadable"])
 def test_the_damage_that_other_tests_use_is_what_it_says(facts_of, reason):
     assert facts_of(damaged(reason)).error == reason
+
+
+@pytest.mark.parametrize(
+    ("module", "never"),
+    [
+        ("genimage_core.data.file_facts", {"torch", "pandas", "pyarrow", "scipy", "sklearn"}),
+        ("genimage_core.data.index", {"torch", "scipy", "sklearn", "imagehash"}),
+        ("genimage_core.data.leaks", {"torch", "sklearn", "imagehash"}),
+    ],
+)
+def test_imports_stay_quick(module, never):
+    probe = f"import {module}, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert module in done.stdout.split()
+    assert not never & set(done.stdout.split())

@@ -94,19 +94,19 @@ def test_many_hashes_are_matched_without_comparing_all_pairs(monkeypatch):
     assert sum(compared) < len(first) * len(second) / 500
 
 
+def crops_of(pixels):
+    corners = [(y, x) for y in (0, 200) for x in (0, 300)]
+    return [Image.fromarray(pixels[y : y + 200, x : x + 200]) for y, x in corners]
+
+
 @pytest.fixture(scope="module")
 def leaking(tmp_path_factory):
-    """Photographs' crops in training; in validation, re-encoded and resized copies and images of their own."""
+    """Crops of a photograph in training; in validation their copies, and images of its own."""
     layout = genimage_layout(tmp_path_factory.mktemp("leaks"), ["sd14", "adm"])
     folders = {(p.generator, p.split, p.label): p.folder for p in layout.places}
     for folder in folders.values():
         folder.mkdir(parents=True)
-    crops = [
-        Image.fromarray(photographs.astronaut()[y : y + 200, x : x + 200]) for y in (0, 300) for x in (0, 300)
-    ]
-    own = [
-        Image.fromarray(photographs.coffee()[y : y + 200, x : x + 200]) for y in (0, 200) for x in (0, 350)
-    ]
+    crops, own = crops_of(photographs.astronaut()), crops_of(photographs.coffee())
     train, val = folders["sd14", "train", 0], folders["adm", "val", 1]
     for number, crop in enumerate(crops):
         crop.save(train / f"{number}.png")
