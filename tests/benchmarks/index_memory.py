@@ -32,7 +32,7 @@ from genimage_core.data.imagenet_class import synsets
 from genimage_core.data.index import build_index, read_index
 from genimage_core.data.layout import CLASS_FOLDERS, Layout, Place
 from genimage_core.data.quarantine import quarantine
-from genimage_core.generators import GENERATORS, GENIMAGE
+from genimage_core.generators import GENIMAGE
 
 LINKS = 60_000  # to one file
 VAL_SHARE = 100_000 / 2_681_167  # as in GenImage
@@ -98,7 +98,7 @@ def make_tree(root: Path, entries: int) -> Layout:
     """Links in GenImage's shape: eight generators, two splits, two classes."""
     sources = {label: source_images(root.parent / "sources", label, entries) for label in (0, 1)}
     places, ids = [], synsets()
-    for generator in GENERATORS:
+    for generator in GENIMAGE.generators:
         for split, share in (("train", 1 - VAL_SHARE), ("val", VAL_SHARE)):
             for label, name in enumerate(CLASS_FOLDERS):
                 folder = root / generator.top / generator.inner / split / name

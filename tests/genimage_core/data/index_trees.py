@@ -8,13 +8,13 @@ import numpy as np
 from PIL import Image
 
 from genimage_core.data.layout import CLASS_FOLDERS, EXTENSIONS, Layout, Place
-from genimage_core.generators import GENIMAGE, get_generator
+from genimage_core.generators import GENIMAGE
 
 
 def genimage_layout(root, generators=("sd14", "adm")):
     places = []
     for name in generators:
-        generator = get_generator(name)
+        generator = GENIMAGE.get(name)
         for split in ("train", "val"):
             for label, folder in enumerate(CLASS_FOLDERS):
                 path = root / generator.top / generator.inner / split / folder
