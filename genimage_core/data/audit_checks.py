@@ -63,18 +63,21 @@ def balanced(rows: pd.DataFrame, seed: int) -> pd.DataFrame | None:
     return pd.concat([rows.sample(count, random_state=seed) for rows in classes], ignore_index=True)
 
 
-def align(rows: pd.DataFrame, alignment: str, seed: int) -> pd.DataFrame:
+def align(rows: pd.DataFrame, alignment: str, pool: "pd.Series[int]", seed: int) -> pd.DataFrame:
     """Give the files the format and the quality of their last encoding after `alignment`.
 
-    Where no real file has a known quality, `match_quality` has nothing to draw from and changes nothing.
+    Args:
+        rows: Index rows of one generator.
+        alignment: One of `ALIGNMENTS`.
+        pool: What `match_quality` draws from; it changes nothing if that is empty.
+        seed: Decides the drawn qualities.
     """
-    real_qualities = known_qualities(rows)
-    if alignment == "none" or (alignment == "match_quality" and real_qualities.empty):
+    if alignment == "none" or (alignment == "match_quality" and pool.empty):
         return rows
     chosen = rows["label"].ge(0) if alignment == "jpeg96_both" else rows["label"].eq(1)
     quality = rows["quality"].copy()
     if alignment == "match_quality":
-        quality[chosen] = np.random.default_rng(seed).choice(real_qualities.to_numpy(int), chosen.sum())
+        quality[chosen] = np.random.default_rng(seed).choice(pool.to_numpy(int), chosen.sum())
     else:
         quality[chosen] = 96
     return rows.assign(format=rows["format"].mask(chosen, "JPEG"), quality=quality)
@@ -85,17 +88,20 @@ def known_qualities(rows: pd.DataFrame) -> "pd.Series[int]":
     return rows.loc[rows["label"].eq(0) & rows["error"].isna(), "quality"].dropna()
 
 
-def check(rows: pd.DataFrame, alignment: str, features: str, *, tests: int, seed: int) -> Check:
+def check(
+    rows: pd.DataFrame, alignment: str, features: str, *, pool: "pd.Series[int]", tests: int, seed: int
+) -> Check:
     """Measure how well a tree that sees only `features` tells real from fake.
 
     Args:
         rows: Balanced rows of one generator.
         alignment: One of `ALIGNMENTS`.
         features: One of `FEATURES`.
+        pool: `known_qualities` of all files of the generator.
         tests: Checks in the whole audit; the intervals hold jointly (Bonferroni, Clopper-Pearson).
         seed: Decides folds and drawn qualities.
     """
-    seen = _matrix(align(rows, alignment, seed), features)
+    seen = _matrix(align(rows, alignment, pool, seed), features)
     right = _right(seen, rows["label"].to_numpy(), seed)
     accuracy = right / len(rows)
     interval = binomtest(right, len(rows)).proportion_ci(1 - LEVEL / tests, method="exact")

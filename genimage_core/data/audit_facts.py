@@ -66,10 +66,14 @@ def audit_generator(name: str, rows: pd.DataFrame, *, tests: int, seed: int) -> 
         tests: Checks in the whole audit.
         seed: Decides samples, folds and drawn qualities.
     """
-    sample = balanced(rows, seed)
-    checks = () if sample is None else tuple(check(sample, *plan, tests=tests, seed=seed) for plan in PLAN)
+    sample, pool = balanced(rows, seed), known_qualities(rows)
+    checks = (
+        ()
+        if sample is None
+        else tuple(check(sample, *plan, pool=pool, tests=tests, seed=seed) for plan in PLAN)
+    )
     nature, ai = (_facts(rows[rows["label"] == label]) for label in (0, 1))
-    return GeneratorAudit(name, nature, ai, not known_qualities(rows).empty, checks)
+    return GeneratorAudit(name, nature, ai, not pool.empty, checks)
 
 
 def _facts(rows: pd.DataFrame) -> ClassFacts:

@@ -9,7 +9,17 @@ from PIL import Image
 from scipy.stats import binom
 
 from genimage_core.data.audit import Audit, audit
-from genimage_core.data.audit_checks import ALIGNMENTS, FEATURES, LEVEL, MOST, PLAN, align, balanced, check
+from genimage_core.data.audit_checks import (
+    ALIGNMENTS,
+    FEATURES,
+    LEVEL,
+    MOST,
+    PLAN,
+    align,
+    balanced,
+    check,
+    known_qualities,
+)
 from genimage_core.data.layout import CLASS_FOLDERS, SPLITS, find_generators, list_images
 from genimage_core.data.mini import MiniSettings, ensure_mini
 
@@ -99,15 +109,15 @@ class TestGenImageLike:
 class TestAlign:
     def test_what_each_alignment_does_to_the_last_encoding(self):
         table = balanced(genimage(), 0)
-        fake = table["label"].eq(1)
+        fake, pool = table["label"].eq(1), known_qualities(table)
         for alignment in ALIGNMENTS[1:]:
-            done = align(table, alignment, 0)
+            done = align(table, alignment, pool, 0)
             assert done["format"].eq("JPEG").all()
             if alignment != "jpeg96_both":
                 assert done.loc[~fake, "quality"].equals(table.loc[~fake, "quality"])
-        assert align(table, "jpeg96", 0).loc[fake, "quality"].eq(96).all()
-        assert align(table, "jpeg96_both", 0)["quality"].eq(96).all()
-        drawn = align(table, "match_quality", 0).loc[fake, "quality"]
+        assert align(table, "jpeg96", pool, 0).loc[fake, "quality"].eq(96).all()
+        assert align(table, "jpeg96_both", pool, 0)["quality"].eq(96).all()
+        drawn = align(table, "match_quality", pool, 0).loc[fake, "quality"]
         assert set(drawn) <= set(table.loc[~fake, "quality"])
         assert drawn.nunique() > 20
 
@@ -149,7 +159,7 @@ class TestVerdict:
     def test_a_sure_difference_of_less_than_two_points_is_no_shortcut(self):
         formats = [["PNG"] * count + ["JPEG"] * (2000 - count) for count in (10, 82)]
         table = pd.concat([rows("sd14", label, 2000, format=formats[label]) for label in (0, 1)])
-        found = check(balanced(table, 0), "none", "format", tests=1, seed=0)
+        found = check(balanced(table, 0), "none", "format", pool=table["quality"], tests=1, seed=0)
         assert found.accuracy == 0.518
         assert found.low > 0.5
         assert not found.above_chance
