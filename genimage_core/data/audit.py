@@ -66,7 +66,7 @@ def audit(table: pd.DataFrame, *, alignment: str = "none", seed: int = 0) -> Aud
         ValueError: If a column is missing, a label is neither 0 nor 1, or the alignment is unknown.
     """
     _require_valid(table, alignment)
-    groups = [(str(name), rows) for name, rows in table.groupby("generator", sort=True)]
+    groups = [(str(name), rows) for name, rows in table.groupby("generator", sort=True, observed=True)]
     tests = max(1, len(groups) * len(PLAN))
     generators = tuple(audit_generator(name, rows, tests=tests, seed=seed) for name, rows in groups)
     return Audit(alignment, seed, _level(generators, alignment), describe(generators, alignment), generators)

@@ -80,7 +80,7 @@ def align(rows: pd.DataFrame, alignment: str, pool: "pd.Series[int]", seed: int)
         quality[chosen] = np.random.default_rng(seed).choice(pool.to_numpy(int), chosen.sum())
     else:
         quality[chosen] = 96
-    return rows.assign(format=rows["format"].mask(chosen, "JPEG"), quality=quality)
+    return rows.assign(format=rows["format"].astype(object).mask(chosen, "JPEG"), quality=quality)
 
 
 def known_qualities(rows: pd.DataFrame) -> "pd.Series[int]":

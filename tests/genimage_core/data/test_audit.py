@@ -121,6 +121,22 @@ class TestAlign:
         assert set(drawn) <= set(table.loc[~fake, "quality"])
         assert drawn.nunique() > 20
 
+    def test_qualities_are_drawn_from_all_files_not_from_the_sample(self):
+        table = pd.concat([genimage(count=3000).query("label == 0"), genimage(count=100).query("label == 1")])
+        found = [audit(table, seed=seed).generators[0].after("match_quality")[1] for seed in range(20)]
+        assert {(c.features, c.rows) for c in found} == {("quality", 100)}
+        assert np.mean([c.accuracy for c in found]) == pytest.approx(0.5, abs=0.03)
+
+    def test_reals_that_are_no_jpeg_still_tell_after_match_quality(self):
+        table = genimage()
+        bare = table.index < 100
+        table["format"] = table["format"].mask(bare, "PNG")
+        table["quality"] = table["quality"].mask(bare)
+        found = audit(table, alignment="match_quality")
+        assert found.level == "shortcut"
+        assert above(found, "match_quality") == {"format", "quality"}
+        assert audit(table, alignment="jpeg96_both").level == "clean"
+
     def test_nothing_to_draw_from_is_said_and_judged_as_it_lies(self):
         table = genimage()
         table["quality"] = pd.array([None] * len(table), "Int16")
@@ -294,6 +310,23 @@ class TestInput:
     def test_unknown_label(self):
         with pytest.raises(ValueError, match="labels other than"):
             audit(rows("sd14", 2, 20))
+
+    @pytest.mark.parametrize(
+        "convert",
+        [
+            lambda table: table.convert_dtypes(dtype_backend="pyarrow"),
+            lambda table: table.convert_dtypes(),
+            lambda table: table.astype({"generator": "category", "format": "category"}),
+            lambda table: table.set_index("path"),
+            lambda table: table.set_index(np.zeros(len(table))),
+        ],
+        ids=["pyarrow", "nullable", "category", "path as index", "index of equal numbers"],
+    )
+    @pytest.mark.parametrize("alignment", ["jpeg96", "match_quality"])
+    def test_how_the_table_is_held_makes_no_difference(self, convert, alignment):
+        table = genimage(count=40)
+        table.loc[3, "error"] = "truncated"
+        assert audit(convert(table), alignment=alignment) == audit(table, alignment=alignment)
 
     def test_the_table_is_left_alone(self):
         table = genimage(count=30)
