@@ -24,11 +24,6 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
-TITLES = {
-    "clean": "No shortcut found",
-    "shortcut": "A shortcut tells real from fake",
-    "too few": "Too few files to tell",
-}
 CLASSES = ("nature", "ai")
 
 
@@ -69,7 +64,7 @@ def html(audit: Audit, table: pd.DataFrame) -> str:
     measured = [g for g in audit.generators if g.checks]
     return TEMPLATES.get_template("audit.html.j2").render(
         audit=audit,
-        title=TITLES[audit.level],
+        title=_title(audit),
         accuracies=[*_accuracies(measured, audit.alignment)],
         distributions=[*_distributions(audit, table)],
         remaining=[_remaining(g) for g in measured],
@@ -80,6 +75,16 @@ def html(audit: Audit, table: pd.DataFrame) -> str:
         formats=_formats,
         fewest=FEWEST,
     )
+
+
+def _title(audit: Audit) -> str:
+    after = "" if audit.alignment == "none" else f" after {audit.alignment}"
+    titles = {
+        "clean": f"No shortcut is left{after}" if after else "No shortcut found",
+        "shortcut": f"A shortcut tells real from fake{after}",
+        "too few": "Too few files to tell",
+    }
+    return titles[audit.level]
 
 
 def _classes(generator: GeneratorAudit) -> tuple[tuple[str, ClassFacts], ...]:

@@ -71,6 +71,18 @@ def test_the_verdict_comes_first(tmp_path):
     assert shown.source.index(found.sentences[-1]) < shown.source.index("<svg")
 
 
+@pytest.mark.parametrize(
+    ("alignment", "title"),
+    [
+        ("none", "A shortcut tells real from fake"),
+        ("jpeg96", "A shortcut tells real from fake after jpeg96"),
+        ("jpeg96_both", "No shortcut is left after jpeg96_both"),
+    ],
+)
+def test_the_title_names_the_alignment_that_it_is_true_of(tmp_path, alignment, title):
+    assert f"<h1>{title}</h1>" in page(tree("sd14"), tmp_path, alignment)[1].source
+
+
 @pytest.mark.parametrize("alignment", ["none", "jpeg96"])
 def test_it_loads_nothing_and_runs_nothing(tmp_path, alignment):
     _, shown = page(tree("sd14"), tmp_path, alignment)
