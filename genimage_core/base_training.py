@@ -7,7 +7,7 @@ import torch
 from filelock import FileLock
 
 from genimage_core.bases import BaseRecipe
-from genimage_core.data.images import ImageSet
+from genimage_core.data.batches import ImageSet
 from genimage_core.detectors.checkpoint import load_detector, save_checkpoint
 from genimage_core.detectors.detector import Detector, build_detector
 from genimage_core.detectors.info import require_fit
@@ -46,7 +46,7 @@ def train_from_scratch(
     report: Report | None = None,
 ) -> Detector:
     """Train a detector of the size of `images` from random weights, without augmentation but flips."""
-    detector = build_detector(name, image_size=images.images.shape[1], seed=seed).to(device)
+    detector = build_detector(name, image_size=images.image_size, seed=seed).to(device)
     optimizer = build_optimizer(detector, training)
     for epoch in range(training.epochs):
         stats = train_epoch(detector, optimizer, images, FrequencyPolicy(), training, epoch=epoch, seed=seed)

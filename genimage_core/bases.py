@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from genimage_core.data.images import digest
+from genimage_core.data.recipe import digest
 from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.settings import TrainingSettings
 

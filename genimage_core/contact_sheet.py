@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from genimage_core.data.images import decode
+from genimage_core.data.pixels import decode
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.showcase import show, single_operations
 from genimage_core.spectrum import log_amplitude_picture, scaled_by

@@ -6,20 +6,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genimage_core.data.images import ImageSet
+from genimage_core.data.batches import ImageSet
 from genimage_core.detectors.detector import Detector
 from genimage_core.metrics import Scores, score
-from genimage_core.training import autocast, to_batch
+from genimage_core.training import autocast, read_batch
 
 
-def predict(detector: Detector, images: NDArray[np.uint8], batch_size: int = 128) -> NDArray[np.float32]:
-    """Return the logits (N,) of uint8 images (N, H, W, 3), in evaluation mode."""
+def predict(detector: Detector, data: ImageSet, batch_size: int = 128) -> NDArray[np.float32]:
+    """Return the logits (N,) of a set, in evaluation mode; stored margins are cut off evenly."""
     device = next(detector.parameters()).device
     detector.eval()
     logits = []
     with torch.inference_mode(), autocast(device):
-        for start in range(0, len(images), batch_size):
-            logits.append(detector(to_batch(images[start : start + batch_size], device)).float())
+        for chosen in torch.split(torch.arange(len(data.labels)), batch_size):
+            logits.append(detector(read_batch(data, chosen, device)).float())
     return torch.cat(logits).cpu().numpy()
 
 
@@ -32,7 +32,7 @@ def evaluate(detector: Detector, sets: Mapping[str, ImageSet], batch_size: int =
     scores = {}
     for name, data in sets.items():
         try:
-            scores[name] = score(predict(detector, data.images, batch_size), data.labels)
+            scores[name] = score(predict(detector, data, batch_size), data.labels)
         except ValueError as error:
             raise ValueError(f"evaluation on {name}: {error}") from error
     return scores

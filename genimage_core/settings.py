@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-ALIGNMENTS = ("none", "jpeg96")
+ALIGNMENTS = ("none", "jpeg96", "jpeg96_both", "match_quality")
+CROPS = ("centre", "random", "resize")
 BASES = "scratch, imagenet, generator:NAME or checkpoint:PATH"
 MAX_FREEZE_DEPTH = 5
 
@@ -29,16 +30,25 @@ class DataSettings:
     """Which images are read and how.
 
     Attributes:
-        image_size: Side of the square crop that the detector sees, in pixels. Crops are taken from the
-            centre at native scale; a smaller image is continued by reflection, never enlarged.
+        image_size: Side of the square that the detector sees, in pixels.
         train_per_class: Training images per generator and class.
         val_per_class: Validation images per generator and class.
-        format_alignment: `none`, or `jpeg96`: fakes are re-encoded as JPEG quality 96, reals untouched
-            (Grommelt et al., "Fake or JPEG?", 2024), in training and evaluation alike.
-        root: Data root, or `mini`; None leaves it to the command.
+        format_alignment: What is done to files of both classes alike in training and evaluation. `none`;
+            `jpeg96`: fakes are re-encoded as JPEG quality 96, reals untouched (Grommelt et al., "Fake or
+            JPEG?", 2024); `jpeg96_both`: reals too; `match_quality`: fakes are re-encoded at qualities drawn
+            from those of the reals of the same generator and split.
+        root: Data root, `mini`, or None for what the command line or the environment names.
         layout: Mapping for a tree of the user's own (see `genimage_core.data.mapping`); a space file may
             name a YAML file instead.
         follow_links: Follow symbolic links that lead out of the root.
+        crop: How the square is cut. `centre`: from the centre at native scale; a smaller image is continued
+            by reflection, never enlarged. `random`: likewise, anywhere within `margin` in training, from the
+            centre in evaluation. `resize`: the short side is brought to `image_size` first.
+        margin: Pixels by which the squares that `random` crops are taken from are larger; even, so that the
+            central crop is that of `centre`.
+        real_size: Shortest and longest side that real images may have, in pixels; None allows any.
+        max_bad_share: Share of the chosen images of a class that may be unreadable, 0 to 1; they are left
+            out. 1 goes on as long as any is left.
     """
 
     image_size: int = 224
@@ -48,6 +58,10 @@ class DataSettings:
     root: str | None = None
     layout: dict[str, Any] | None = None
     follow_links: bool = False
+    crop: str = "centre"
+    margin: int = 32
+    real_size: tuple[int, int] | None = None
+    max_bad_share: float = 0.01
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -61,6 +75,23 @@ class DataSettings:
             self.format_alignment,
             f"one of {', '.join(ALIGNMENTS)}",
         )
+        require(self.crop in CROPS, "crop", self.crop, f"one of {', '.join(CROPS)}")
+        require_whole("margin", self.margin)
+        require(self.margin >= 2 and self.margin % 2 == 0, "margin", self.margin, "even and at least 2")
+        require(0 <= self.max_bad_share <= 1, "max_bad_share", self.max_bad_share, "within [0, 1]")
+        self._check_real_size()
+
+    def _check_real_size(self) -> None:
+        if self.real_size is None:
+            return
+        allowed = "two whole numbers of pixels, the smaller first, or null"
+        whole = len(self.real_size) == 2 and all(type(side) is int for side in self.real_size)
+        require(whole and 1 <= self.real_size[0] <= self.real_size[1], "real_size", self.real_size, allowed)
+
+    @property
+    def stored_size(self) -> int:
+        """Side of the squares in the cache of decoded images, in pixels."""
+        return self.image_size + (self.margin if self.crop == "random" else 0)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genimage_core.augment import apply, sample
-from genimage_core.data.images import ImageSet
+from genimage_core.data.batches import ImageSet
 from genimage_core.detectors.detector import Detector
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.settings import TrainingSettings, derive_seed
@@ -54,7 +54,27 @@ def learning_rate_at(step: int, total_steps: int, settings: TrainingSettings) ->
 def to_batch(images: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Turn uint8 (B, H, W, 3) into float32 (B, 3, H, W) in [0, 1] on `device`."""
     images = images if images.flags.writeable else images.copy()  # torch knows no read-only memory
-    return torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
+    return _to_float(torch.from_numpy(images), device)
+
+
+def _to_float(images: Tensor, device: torch.device) -> Tensor:
+    return images.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
+
+
+def read_batch(data: ImageSet, chosen: Tensor, device: torch.device, offsets: Tensor | None = None) -> Tensor:
+    """Gather images into one batch, like `to_batch`; on its way to a GPU it lies in pinned memory.
+
+    Args:
+        data: Where from.
+        chosen: Indices, shape (B,).
+        device: Where to.
+        offsets: Top and left of the crops, shape (B, 2), within the margin; the centre by default.
+    """
+    shape = (len(chosen), data.image_size, data.image_size, 3)
+    # A new one each time: torch gives a pinned one out again when the copy from it is done.
+    buffer = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    data.take(chosen.numpy(), buffer.numpy(), None if offsets is None else offsets.numpy())
+    return _to_float(buffer, device)
 
 
 def autocast(device: torch.device) -> torch.autocast:
@@ -115,9 +135,11 @@ def draw_batch(
     generator: torch.Generator,
     device: torch.device,
 ) -> tuple[Tensor, Tensor]:
-    """Gather, flip and augment the images at the indices `chosen`."""
+    """Gather, crop, flip and augment the images at the indices `chosen`."""
     labels = torch.from_numpy(data.labels[chosen.numpy()])
-    images = to_batch(data.images[chosen.numpy()], device)
+    # Drawn only where there is a choice: without one, the numbers of the flips stay what they were.
+    offsets = torch.randint(data.margin + 1, (len(chosen), 2), generator=generator) if data.margin else None
+    images = read_batch(data, chosen, device, offsets)
     if settings.flip:
         mirrored = torch.rand(len(chosen), generator=generator) < 0.5
         images = torch.where(mirrored.to(device).view(-1, 1, 1, 1), images.flip(3), images)

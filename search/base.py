@@ -9,7 +9,8 @@ from ray.util.queue import Empty, Queue
 from rich.console import Console
 
 from genimage_core.bases import BaseRecipe
-from genimage_core.data.images import ImageSet, load_images
+from genimage_core.data.batches import ImageSet
+from genimage_core.data.images import load_images
 from genimage_core.data.layout import Layout
 from genimage_core.detectors.info import CheckpointInfo, require_fit
 from search.cluster import ResourcePlan

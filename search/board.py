@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from genimage_core.data.images import ImageSet
+    from genimage_core.data.batches import ImageSet
     from genimage_core.policy import FrequencyPolicy
 
 PICTURES = 6
@@ -84,11 +84,11 @@ def contact_sheet(policy: "FrequencyPolicy", data: "ImageSet", seed: int) -> "ND
 
     from genimage_core.augment import apply, sample
     from genimage_core.spectrum import log_amplitude_picture, scaled_by
-    from genimage_core.training import to_batch
+    from genimage_core.training import read_batch
 
-    chosen = np.linspace(0, len(data.labels) - 1, PICTURES).astype(int)
-    images = to_batch(data.images[chosen], torch.device("cpu")).contiguous()
-    labels = torch.from_numpy(data.labels[chosen])
+    chosen = torch.from_numpy(np.linspace(0, len(data.labels) - 1, PICTURES).astype(int))
+    images = read_batch(data, chosen, torch.device("cpu")).contiguous()
+    labels = torch.from_numpy(data.labels)[chosen]
     params = sample(policy, len(chosen), torch.Generator().manual_seed(seed), labels=labels)
     augmented = apply(images, params)
     spectra = torch.stack([log_amplitude_picture(x.mean(1, keepdim=True)) for x in (images, augmented)])

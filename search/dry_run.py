@@ -73,6 +73,7 @@ def measure_image_seconds(checked: Checked, threads: int) -> tuple[float, float]
     import torch
     from torch.nn import functional
 
+    from genimage_core.data.batches import ImageSet
     from genimage_core.detectors.detector import build_detector
     from genimage_core.evaluation import predict
     from genimage_core.training import to_batch
@@ -80,6 +81,7 @@ def measure_image_seconds(checked: Checked, threads: int) -> tuple[float, float]
     torch.set_num_threads(max(1, threads))
     size, batch = checked.space.data.image_size, checked.space.training.batch_size
     images = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
+    data = ImageSet((images,), np.zeros(batch, dtype=np.uint8), "random")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     detector = build_detector(checked.space.detector.name, image_size=size).to(device)
 
@@ -97,4 +99,4 @@ def measure_image_seconds(checked: Checked, threads: int) -> tuple[float, float]
             torch.cuda.synchronize()
         return (time.perf_counter() - started) / STEPS / batch
 
-    return seconds(train), seconds(lambda: predict(detector, images, batch))
+    return seconds(train), seconds(lambda: predict(detector, data, batch))

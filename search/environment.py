@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from genimage_core.data.batches import BadFile
+from genimage_core.data.layout import CLASS_FOLDERS
 from genimage_core.protocol import Protocol
 from search.base import Base
 from search.inputs import Inputs
@@ -37,6 +39,12 @@ def describe_run(
             "root": "mini" if inputs.simulated else str(inputs.layout.root),
             "fingerprint": inputs.fingerprint,
             **{key: value for key, value in asdict(space.data).items() if key != "root"},
+            "left_out": _count_bad(inputs.bad),
+        },
+        "shortcuts": {
+            "level": inputs.audit.level,
+            "sentences": list(inputs.audit.sentences),
+            "alignment": inputs.audit.alignment,
         },
         "seeds": {"search": space.search.seed},
         "protocol": {
@@ -63,6 +71,12 @@ def describe_run(
         "trials": space.search.trials,
         "space": space.model_dump(mode="json", exclude_none=True)["space"],
     }
+
+
+def _count_bad(files: Sequence[BadFile]) -> dict[str, int]:
+    """Count files by generator, split and class."""
+    names = [f"{file.generator} {file.split} {CLASS_FOLDERS[file.label]}" for file in files]
+    return {name: names.count(name) for name in sorted(set(names))}
 
 
 def _command(argv: Sequence[str], from_environment: str | None, root: str) -> list[str]:

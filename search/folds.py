@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from genimage_core.base_training import start_from
-from genimage_core.data.images import ImageSet, join, load_images
+from genimage_core.data.batches import ImageSet, join
+from genimage_core.data.images import load_images
 from genimage_core.detectors.checkpoint import save_checkpoint
 from genimage_core.detectors.detector import Detector
 from genimage_core.detectors.info import CheckpointInfo

@@ -9,9 +9,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from genimage_core.data.images import choose_images, digest, load_images
+from genimage_core.data.audit import Audit
+from genimage_core.data.batches import BadFile
+from genimage_core.data.decoded import is_decoded
+from genimage_core.data.decoding import readable, require_room
+from genimage_core.data.images import choose_images, describe_images, open_images
 from genimage_core.data.layout import SPLITS, Layout, find_layout
 from genimage_core.data.mini import MiniSettings, ensure_mini
+from genimage_core.data.recipe import Recipe, digest
+from genimage_core.data.run_audit import audit_run
 from search.space import MINI, Space, is_mini, load_space
 
 Report = Callable[[int, int], None]  # done, total
@@ -25,11 +31,15 @@ class Inputs:
         layout: Where they are; generators of the search and of the base.
         simulated: Whether they are the embedded data set's.
         fingerprint: Hash of every image that the search can see.
+        bad: Those that were chosen but cannot be decoded; they are left out.
+        audit: Whether facts about the files alone tell real from fake.
     """
 
     layout: Layout
     simulated: bool
     fingerprint: str
+    bad: tuple[BadFile, ...]
+    audit: Audit
 
 
 def choose_root(space_file: Path, given: Path | None) -> str:
@@ -53,7 +63,7 @@ def check_inputs(space: Space, generators: Sequence[str]) -> None:
     counts = (space.data.train_per_class, space.data.val_per_class)
     for name in generators:
         for split, count in zip(SPLITS, counts, strict=True):
-            choose_images(layout, name, split, count, space.search.seed)
+            choose_images(layout, name, split, count, space.search.seed, space.data.real_size)
 
 
 def _find(root: Path, space: Space, generators: Sequence[str]) -> Layout:
@@ -81,14 +91,46 @@ def prepare_inputs(space: Space, generators: Sequence[str], cache: Path, console
     else:
         root = Path(str(space.data.root))
     layout = _find(root, space, generators)
-    wanted = [(name, split) for name in generators for split in SPLITS]
-    fingerprints = []
-    with progress(console, "decoding images") as report:
-        for done, (name, split) in enumerate(wanted):
-            images = load_images(layout, name, split, space.data, space.search.seed, cache)
-            fingerprints.append(images.fingerprint)
-            report(done + 1, len(wanted))
-    return Inputs(layout, is_simulated(root), digest(fingerprints))
+    recipes = [
+        describe_images(layout, name, split, space.data, space.search.seed)
+        for name in generators
+        for split in SPLITS
+    ]
+    bad = _decode_all(recipes, space, cache, console)
+    with progress(console, "looking for shortcuts in the files"):
+        audit = audit_run(recipes, space.search.seed, cache)
+    for sentence in audit.sentences:
+        console.print(sentence, markup=False)
+    return Inputs(layout, is_simulated(root), digest([r.fingerprint for r in recipes]), bad, audit)
+
+
+def _decode_all(
+    recipes: Sequence[Recipe], space: Space, cache: Path, console: Console
+) -> tuple[BadFile, ...]:
+    """Decode what is not in the cache, verify what is, and return what cannot be decoded.
+
+    Raises:
+        ValueError: If there is no room for it, or too many images cannot be decoded.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    needed = sum(recipe.needed_bytes for recipe in recipes if not is_decoded(recipe, cache))
+    require_room(needed, cache)
+    text = f"decoding images ({readable(needed)} in {cache})" if needed else "checking decoded images"
+    total, before = sum(len(recipe.files) for recipe in recipes), 0
+    bad: list[BadFile] = []
+    with progress(console, text) as report:
+        for recipe in recipes:
+
+            def step(done: int, _: int, before: int = before) -> None:
+                report(before + done, total)
+
+            bad += open_images(recipe, space.data, cache, verify=True, report=step).bad
+            before += len(recipe.files)
+            report(before, total)
+    for file in bad:
+        name = f"{file.generator} {file.split}: {file.path}: {file.reason}"
+        console.print(f"left out: {name}", markup=False)
+    return tuple(bad)
 
 
 def is_simulated(root: Path) -> bool:

@@ -1,43 +1,38 @@
-"""Images of one generator and split: chosen by seed, decoded once, kept as memory-mapped uint8."""
+"""Images of one generator and split: chosen by seed, decoded once, read from the cache."""
 
-import hashlib
-import io
-import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
-from numpy.typing import NDArray
-from PIL import Image
 
+from genimage_core.data.batches import BadFile, ImageSet
+from genimage_core.data.decoded import open_decoded
+from genimage_core.data.decoding import Report
 from genimage_core.data.layout import CLASS_FOLDERS, Layout
+from genimage_core.data.pixels import read_size
+from genimage_core.data.recipe import Recipe, find_sources
 from genimage_core.settings import DataSettings
 
-DECODER_VERSION = 1  # raise it when the same file would give other pixels
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Decoded images of one generator and split.
-
-    Attributes:
-        images: Shape (N, H, W, 3), uint8, RGB, read-only memory map.
-        labels: Shape (N,), uint8, 0 = nature, 1 = ai.
-        fingerprint: Hash of the files chosen and of everything that decides their pixels.
-    """
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
-    fingerprint: str
+NAMED_AT_MOST = 5  # bad files in a message
 
 
 def choose_images(
-    layout: Layout, generator: str, split: str, per_class: int, seed: int
+    layout: Layout,
+    generator: str,
+    split: str,
+    per_class: int,
+    seed: int,
+    real_size: tuple[int, int] | None = None,
 ) -> list[tuple[Path, int]]:
     """Choose `per_class` images of each class of a generator by seed: first all nature, then all ai.
+
+    Args:
+        layout: Where the images are.
+        generator: Which generator's.
+        split: `train` or `val`.
+        per_class: How many of each class.
+        seed: Chooses.
+        real_size: Choose only reals whose width and height lie within these two, by their headers.
 
     Raises:
         ValueError: If a class has fewer.
@@ -50,13 +45,60 @@ def choose_images(
                 f"{generator} has {len(paths)} {split} images of {name} under {layout.root}, "
                 f"{per_class} were asked for; lower data.{split}_per_class or add images"
             )
-        order = np.random.default_rng([seed, label]).permutation(len(paths))[:per_class]
-        chosen += [(paths[i], label) for i in sorted(order)]
+        order = [int(i) for i in np.random.default_rng([seed, label]).permutation(len(paths))]
+        if label == 0 and real_size is not None:
+            order = _within_size(paths, order, per_class, real_size, f"data.{split}_per_class")
+        chosen += [(paths[i], label) for i in sorted(order[:per_class])]
     return chosen
 
 
+def _within_size(
+    paths: Sequence[Path], order: Sequence[int], count: int, bounds: tuple[int, int], key: str
+) -> list[int]:
+    """Keep the first `count` whose sides lie within `bounds`; one whose header cannot be read does not."""
+    low, high = bounds
+    kept: list[int] = []
+    for index in order:
+        size = read_size(paths[index])
+        if size is not None and low <= min(size) and max(size) <= high:
+            kept.append(index)
+        if len(kept) == count:
+            return kept
+    raise ValueError(
+        f"{paths[0].parent} has {len(kept)} images of {len(paths)} whose width and height are within "
+        f"data.real_size [{low}, {high}], {count} were asked for; lower {key} or widen data.real_size"
+    )
+
+
+def describe_images(layout: Layout, generator: str, split: str, settings: DataSettings, seed: int) -> Recipe:
+    """Choose the images of one generator and split and write down how they are decoded.
+
+    Raises:
+        ValueError: If there are too few.
+    """
+    per_class = settings.train_per_class if split == "train" else settings.val_per_class
+    chosen = choose_images(layout, generator, split, per_class, seed, settings.real_size)
+    return Recipe(
+        generator=generator,
+        split=split,
+        files=find_sources(layout.root, chosen),
+        alignment=settings.format_alignment,
+        crop=settings.crop,
+        size=settings.stored_size,
+        seed=seed,
+    )
+
+
 def load_images(
-    layout: Layout, generator: str, split: str, settings: DataSettings, seed: int, cache: Path
+    layout: Layout,
+    generator: str,
+    split: str,
+    settings: DataSettings,
+    seed: int,
+    cache: Path,
+    *,
+    verify: bool = False,
+    report: Report | None = None,
 ) -> ImageSet:
     """Return the images of one generator and split, decoding them into `cache` if they are not there.
 
@@ -66,92 +108,54 @@ def load_images(
         layout: Where the images are.
         generator: Which generator's.
         split: `train` or `val`.
-        settings: How many images, at which size, with which format alignment.
+        settings: How many images, at which size, with which format alignment and crop.
         seed: Chooses the subset.
-        cache: Folder for decoded images.
+        cache: Cache folder.
+        verify: Compare the checksums of what is in the cache already, not only the sizes.
+        report: Told how many images are done while decoding.
 
     Raises:
-        ValueError: If there are too few images or one cannot be decoded; the message names the file.
+        ValueError: If there are too few images, too many of them cannot be decoded, or there is no room for
+            them.
     """
-    per_class = settings.train_per_class if split == "train" else settings.val_per_class
-    chosen = choose_images(layout, generator, split, per_class, seed)
-    fingerprint = _fingerprint(chosen, layout.root, settings)
-    target = cache / "decoded" / f"{fingerprint}.npy"
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{target}.lock"):
-            if not target.exists():
-                _decode_into(target, chosen, settings)
-    labels = np.array([label for _, label in chosen], dtype=np.uint8)
-    return ImageSet(np.load(target, mmap_mode="r"), labels, fingerprint)
+    recipe = describe_images(layout, generator, split, settings, seed)
+    return open_images(recipe, settings, cache, verify=verify, report=report)
 
 
-def join(sets: Sequence[ImageSet]) -> ImageSet:
-    """Concatenate sets, as the training set of a fold with several generators; one set is not copied."""
-    if len(sets) == 1:
-        return sets[0]
-    return ImageSet(
-        np.concatenate([s.images for s in sets]),
-        np.concatenate([s.labels for s in sets]),
-        digest([s.fingerprint for s in sets]),
+def open_images(
+    recipe: Recipe, settings: DataSettings, cache: Path, *, verify: bool = False, report: Report | None = None
+) -> ImageSet:
+    """Return the images of a recipe of `describe_images`; otherwise like `load_images`."""
+    decoded = open_decoded(recipe, cache, verify=verify, report=report)
+    bad = tuple(
+        BadFile(recipe.generator, recipe.split, label, name, reason)
+        for name, label, reason in decoded.manifest.bad
     )
+    require_readable(recipe, bad, settings.max_bad_share)
+    labels = np.array(decoded.manifest.labels, dtype=np.uint8)
+    margin = settings.stored_size - settings.image_size
+    return ImageSet(decoded.shards, labels, recipe.fingerprint, margin, bad, (decoded.pin,))
 
 
-def digest(content: object) -> str:
-    """Short stable hash of anything JSON can hold."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _fingerprint(chosen: Sequence[tuple[Path, int]], root: Path, settings: DataSettings) -> str:
-    files = []
-    for path, label in chosen:
-        stat = path.stat()
-        files.append((path.relative_to(root).as_posix(), label, stat.st_size, stat.st_mtime_ns))
-    return digest([DECODER_VERSION, settings.image_size, settings.format_alignment, files])
-
-
-def _decode_into(target: Path, chosen: Sequence[tuple[Path, int]], settings: DataSettings) -> None:
-    size = settings.image_size
-    partial = target.with_suffix(".partial")
-    shape = (len(chosen), size, size, 3)
-    images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-
-    def decode_at(index: int) -> None:
-        path, label = chosen[index]
-        images[index] = decode(path, size, settings.format_alignment if label == 1 else "none")
-
-    with ThreadPoolExecutor() as pool:
-        for _ in pool.map(decode_at, range(len(chosen))):
-            pass  # draws the errors out
-    images.flush()
-    partial.rename(target)
-
-
-def decode(path: Path, size: int, alignment: str = "none") -> NDArray[np.uint8]:
-    """Decode one file to (size, size, 3) uint8: aligned format, centre crop at native scale, reflection.
+def require_readable(recipe: Recipe, bad: Sequence[BadFile], max_share: float) -> None:
+    """Refuse a set of which more than `max_share` of a class, or all of it, cannot be decoded.
 
     Raises:
-        ValueError: If the file is not a readable image.
+        ValueError: Naming generator, class, number and the first files.
     """
-    try:
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"cannot decode {path}: {error}; replace or remove the file") from error
-    if alignment == "jpeg96":
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=96)
-        image = Image.open(buffer).convert("RGB")
-    return _centre_crop(np.asarray(image), size)
-
-
-def _centre_crop(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    height, width = pixels.shape[:2]
-    tall, wide = max(0, size - height), max(0, size - width)
-    if tall or wide:
-        before = (tall // 2, wide // 2)
-        pad = ((before[0], tall - before[0]), (before[1], wide - before[1]), (0, 0))
-        pixels = np.pad(pixels, pad, mode="reflect" if min(height, width) > 1 else "edge")
-        height, width = pixels.shape[:2]
-    top, left = (height - size) // 2, (width - size) // 2
-    return pixels[top : top + size, left : left + size]
+    for label, name in enumerate(CLASS_FOLDERS):
+        total = sum(file.label == label for file in recipe.files)
+        of_class = [file for file in bad if file.label == label]
+        if not of_class or (len(of_class) < total and len(of_class) <= max_share * total):
+            continue
+        named = ", ".join(f"{file.path} ({file.reason})" for file in of_class[:NAMED_AT_MOST])
+        more = ", ..." if len(of_class) > NAMED_AT_MOST else ""
+        way_out = (
+            "none is left"
+            if len(of_class) == total
+            else f"data.max_bad_share allows {max_share:g}; set it to 1.0 to go on without them"
+        )
+        raise ValueError(
+            f"{recipe.generator} {recipe.split}: {len(of_class)} of {total} {name} images cannot be decoded: "
+            f"{named}{more}; repair or remove them ({way_out})"
+        )

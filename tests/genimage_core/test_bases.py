@@ -8,7 +8,7 @@ import torch
 from genimage_core import base_training
 from genimage_core.base_training import ensure_base, start_from
 from genimage_core.bases import BaseRecipe
-from genimage_core.data.images import ImageSet
+from genimage_core.data.batches import ImageSet
 from genimage_core.detectors.checkpoint import load_detector, save_checkpoint
 from genimage_core.detectors.detector import build_detector
 from genimage_core.detectors.info import CheckpointInfo, read_info
@@ -48,7 +48,7 @@ OTHER_TRAINING = {
 @pytest.fixture
 def data():
     images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
-    return ImageSet(images, np.repeat([0, 1], 4).astype(np.uint8), "0123")
+    return ImageSet((images,), np.repeat([0, 1], 4).astype(np.uint8), "0123")
 
 
 @pytest.fixture

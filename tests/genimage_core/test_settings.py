@@ -10,6 +10,17 @@ REFUSED = [
     (DataSettings, "train_per_class", 0),
     (DataSettings, "val_per_class", -1),
     (DataSettings, "format_alignment", "jpeg95"),
+    (DataSettings, "crop", "center"),
+    (DataSettings, "margin", 0),
+    (DataSettings, "margin", 31),
+    (DataSettings, "margin", 32.0),
+    (DataSettings, "max_bad_share", -0.1),
+    (DataSettings, "max_bad_share", 1.1),
+    (DataSettings, "max_bad_share", NAN),
+    (DataSettings, "real_size", (550, 450)),
+    (DataSettings, "real_size", (0, 450)),
+    (DataSettings, "real_size", (450,)),
+    (DataSettings, "real_size", (450.0, 550)),
     (TrainingSettings, "epochs", 0),
     (TrainingSettings, "batch_size", 1),
     (TrainingSettings, "learning_rate", 0.0),
@@ -32,6 +43,12 @@ def test_a_refusal_names_the_field_and_the_value(settings, field, value):
     with pytest.raises(ValueError) as refused:
         settings(**{field: value})
     assert field in str(refused.value) and repr(value) in str(refused.value)
+
+
+@pytest.mark.parametrize(("crop", "stored"), [("centre", 224), ("resize", 224), ("random", 256)])
+def test_only_random_crops_need_a_margin(crop, stored):
+    assert DataSettings(crop=crop).stored_size == stored
+    assert DataSettings(crop=crop, real_size=(450, 550)).real_size == (450, 550)
 
 
 @pytest.mark.parametrize(

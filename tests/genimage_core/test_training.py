@@ -6,13 +6,24 @@ import numpy as np
 import pytest
 import torch
 
-from genimage_core.data.images import ImageSet
+from genimage_core.augment import apply, sample
+from genimage_core.data.batches import ImageSet
+from genimage_core.data.images import choose_images, load_images
+from genimage_core.data.layout import find_layout
+from genimage_core.data.pixels import decode
 from genimage_core.detectors.detector import build_detector
 from genimage_core.evaluation import predict
 from genimage_core.metrics import score
 from genimage_core.policy import FrequencyPolicy
-from genimage_core.settings import TrainingSettings
-from genimage_core.training import build_optimizer, draw_batch, learning_rate_at, to_batch, train_epoch
+from genimage_core.settings import DataSettings, TrainingSettings
+from genimage_core.training import (
+    build_optimizer,
+    draw_batch,
+    learning_rate_at,
+    read_batch,
+    to_batch,
+    train_epoch,
+)
 
 SETTINGS = TrainingSettings(epochs=2, batch_size=8, learning_rate=1e-3, weight_decay=0.05)
 CPU = torch.device("cpu")
@@ -24,7 +35,7 @@ def easy_set(per_class=12, seed=0):
     real = rng.integers(0, 160, (per_class, 32, 32, 3))
     fake = rng.integers(96, 256, (per_class, 32, 32, 3))
     labels = np.repeat([0, 1], per_class).astype(np.uint8)
-    return ImageSet(np.concatenate([real, fake]).astype(np.uint8), labels, f"easy {seed}")
+    return ImageSet((np.concatenate([real, fake]).astype(np.uint8),), labels, f"easy {seed}")
 
 
 def train(policy=None, settings=SETTINGS, *, epochs=(0,), seed=0, data=None, detector=None, freeze_depth=0):
@@ -98,7 +109,7 @@ def test_an_epoch_follows_from_seed_and_epoch_alone():
 def test_epochs_and_seeds_see_other_orders():
     seen = {}
     data = ImageSet(
-        np.arange(24, dtype=np.uint8)[:, None, None, None].repeat(32, 1).repeat(32, 2).repeat(3, 3),
+        (np.arange(24, dtype=np.uint8)[:, None, None, None].repeat(32, 1).repeat(32, 2).repeat(3, 3),),
         np.repeat([0, 1], 12).astype(np.uint8),
         "numbered",
     )
@@ -128,7 +139,7 @@ def test_an_easy_set_is_learnt():
     detector, stats = train(settings=settings, epochs=range(6), data=data)
     assert stats[-1].loss < 0.05 < stats[0].loss
     unseen = easy_set(40, seed=1)
-    assert score(predict(detector, unseen.images), unseen.labels).accuracy > 0.95
+    assert score(predict(detector, unseen), unseen.labels).accuracy > 0.95
     assert all(s.images == 48 and s.seconds > 0 for s in stats)
 
 
@@ -163,7 +174,7 @@ def test_the_loss_is_the_mean_over_images_also_with_a_short_last_batch():
     settings = replace(SETTINGS, batch_size=16, learning_rate=1e-12, weight_decay=0.0, flip=False)
     data = easy_set(10)  # batches of 16 and 4
     detector, [stats] = train(settings=settings, data=data)
-    logits = torch.from_numpy(predict(detector, data.images))
+    logits = torch.from_numpy(predict(detector, data))
     labels = torch.from_numpy(data.labels).float()
     expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
     assert stats.loss == pytest.approx(float(expected), abs=1e-5)
@@ -224,7 +235,7 @@ def test_batches_are_within_0_and_1():
 def test_about_half_of_the_images_are_mirrored_and_none_if_told_so():
     data = easy_set(100)
     chosen = torch.arange(200)
-    plain = to_batch(data.images, CPU)
+    plain = to_batch(data.shards[0], CPU)
 
     def drawn(settings):
         generator = torch.Generator().manual_seed(0)
@@ -236,3 +247,64 @@ def test_about_half_of_the_images_are_mirrored_and_none_if_told_so():
     assert (mirrored ^ same).all() and 70 < int(mirrored.sum()) < 130
     assert labels.tolist() == data.labels.tolist() and labels.dtype == torch.float32
     assert torch.equal(drawn(replace(SETTINGS, flip=False))[0], plain)
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_central_crops_are_drawn_as_a_plain_decoding_would_be(tmp_path, write_tree, flip):
+    layout = find_layout(write_tree(tmp_path / "data", ["adm"], train=6, size=41))
+    settings, wanted = replace(SETTINGS, flip=flip), DataSettings(32, 6, 2, "jpeg96")
+    data = load_images(layout, "adm", "train", wanted, 0, tmp_path / "cache")
+    plain = np.stack(
+        [
+            decode(path, 32, quality=96 if label else None)
+            for path, label in choose_images(layout, "adm", "train", 6, seed=0)
+        ]
+    )
+    ours, theirs = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
+    policy, chosen = FrequencyPolicy(noise_scale=0.4), torch.tensor([7, 0, 11, 4, 4])
+    images, labels = draw_batch(data, chosen, policy, settings, ours, CPU)
+    expected = torch.from_numpy(plain[chosen.numpy()]).permute(0, 3, 1, 2).float().div_(255)
+    if flip:
+        mirrored = torch.rand(5, generator=theirs) < 0.5
+        expected = torch.where(mirrored.view(-1, 1, 1, 1), expected.flip(3), expected)
+    params = sample(policy, 5, theirs, labels=torch.tensor([1, 0, 1, 0, 0]))
+    assert torch.equal(images, apply(expected, params)) and labels.tolist() == [1, 0, 1, 0, 0]
+    assert torch.equal(ours.get_state(), theirs.get_state())  # no number more, none less
+
+
+def margin_set(count=200, size=16, margin=4):
+    """Images that tell where they were cut: red counts columns, green counts rows."""
+    rows, columns = np.indices((size + margin, size + margin)).astype(np.uint8)
+    image = np.stack([columns, rows, 0 * rows], axis=-1)
+    labels = np.repeat([0, 1], count // 2).astype(np.uint8)
+    return ImageSet((np.stack([image] * count),), labels, "margin", margin)
+
+
+def corners(images):
+    return [tuple(pair) for pair in (images[:, :2, 0, 0] * 255).round().int().tolist()]
+
+
+def test_random_crops_go_everywhere_within_the_margin_by_the_epoch_s_generator():
+    data, settings = margin_set(), replace(SETTINGS, flip=False)
+
+    def drawn(seed):
+        generator = torch.Generator().manual_seed(seed)
+        return draw_batch(data, torch.arange(200), FrequencyPolicy(), settings, generator, CPU)[0]
+
+    found = corners(drawn(0))
+    assert {pair for pair in found} == {(x, y) for x in range(5) for y in range(5)}
+    assert corners(drawn(0)) == found != corners(drawn(1))
+
+
+def test_evaluation_takes_the_centre():
+    images = read_batch(margin_set(4), torch.arange(4), CPU)
+    assert images.shape == (4, 3, 16, 16) and set(corners(images)) == {(2, 2)}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_pinned_memory_is_not_given_out_again_before_its_copy_is_done():
+    device, data = torch.device("cuda"), easy_set(200)
+    choices = [torch.randint(400, (64,), generator=torch.Generator().manual_seed(n)) for n in range(50)]
+    batches = [read_batch(data, chosen, device) for chosen in choices]
+    for chosen, batch in zip(choices, batches, strict=True):
+        assert torch.equal(batch.cpu(), read_batch(data, chosen, CPU))

@@ -4,7 +4,7 @@ from synthetic_epoch import METRICS, result
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from genimage_core.data.images import ImageSet
+from genimage_core.data.batches import ImageSet
 from genimage_core.policy import FrequencyPolicy
 from search.board import Board, contact_sheet, flatten, write_pictures
 
@@ -29,7 +29,7 @@ def hyperparameters(accumulator):
 @pytest.fixture
 def data():
     images = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
-    return ImageSet(images, np.repeat([0, 1], 6).astype(np.uint8), "random")
+    return ImageSet((images,), np.repeat([0, 1], 6).astype(np.uint8), "random")
 
 
 def test_curves_are_there_as_soon_as_an_epoch_is(tmp_path):
@@ -105,9 +105,7 @@ def test_the_sheet_shows_originals_over_augmented_ones(data):
 
 
 def test_the_sheet_shows_both_classes(data):
-    bright = ImageSet(
-        np.where(data.labels[:, None, None, None] == 1, 255, data.images // 8), data.labels, "x"
-    )
-    bright = ImageSet(bright.images.astype(np.uint8), bright.labels, "x")
+    images = np.where(data.labels[:, None, None, None] == 1, 255, data.shards[0] // 8).astype(np.uint8)
+    bright = ImageSet((images,), data.labels, "x")
     originals = np.split(contact_sheet(FrequencyPolicy(), bright, seed=0), 4)[0]
     assert 0.4 < (originals == 255).mean() < 0.6

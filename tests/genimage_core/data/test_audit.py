@@ -20,7 +20,7 @@ from genimage_core.data.audit_checks import (
     check,
     known_qualities,
 )
-from genimage_core.data.layout import CLASS_FOLDERS, SPLITS, find_generators, list_images
+from genimage_core.data.layout import CLASS_FOLDERS, SPLITS, find_layout
 from genimage_core.data.mini import MiniSettings, ensure_mini
 
 TYPES = {"label": "int8", "imagenet_class": "Int16", "width": "Int32", "height": "Int32", "quality": "Int16"}
@@ -338,10 +338,11 @@ class TestInput:
 def indexed(root, quality):
     """The contract's columns of a tree, filled in here; `quality` knows what every JPEG was written with."""
     found = []
-    for name, folder in find_generators(root).items():
+    layout = find_layout(root)
+    for name in layout.generators:
         for split in SPLITS:
             for label in range(len(CLASS_FOLDERS)):
-                for path in list_images(folder, split, label):
+                for path in layout.images(name, split, label):
                     with Image.open(path) as image:
                         facts = {"width": image.width, "height": image.height, "format": image.format}
                     facts["quality"] = quality(path) if facts["format"] == "JPEG" else None

@@ -1,37 +1,21 @@
-import io
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from genimage_core.data import images
-from genimage_core.data.images import choose_images, decode, digest, join, load_images
+from genimage_core.data import decoding
+from genimage_core.data.alignment import reencode
+from genimage_core.data.batches import BadFile
+from genimage_core.data.images import choose_images, load_images
 from genimage_core.data.layout import find_layout
-from genimage_core.settings import DataSettings
+from genimage_core.data.pixels import decode, read_quality
+from genimage_core.data.recipe import digest
+from genimage_core.settings import ALIGNMENTS, DataSettings
 
-HOME = Path(images.__file__).parents[2]
 SETTINGS = DataSettings(image_size=32, train_per_class=3, val_per_class=2, format_alignment="none")
-
-
-def picture(height, width, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def save(folder, pixels, name="x.png", mode="RGB"):
-    Image.fromarray(pixels).convert(mode).save(folder / name)
-    return folder / name
-
-
-def jpeg(image, quality):
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer).convert("RGB"))
+EVERYTHING = replace(SETTINGS, train_per_class=6, max_bad_share=1.0)
 
 
 @pytest.fixture
@@ -40,229 +24,308 @@ def folder(tmp_path, write_tree):
     return root / "ADM" / "imagenet_ai_0508_adm"
 
 
-@pytest.fixture
-def layout(folder):
+def layout_of(folder):
     return find_layout(folder.parents[1])
 
 
-def test_a_larger_image_is_cropped_at_the_centre_without_scaling(tmp_path):
-    pixels = picture(41, 50)
-    cropped = decode(save(tmp_path, pixels), 32)
-    np.testing.assert_array_equal(cropped, pixels[4:36, 9:41])
-    np.testing.assert_array_equal(decode(save(tmp_path, picture(32, 32)), 32), picture(32, 32))
+@pytest.fixture
+def biased(folder):
+    """JPEG reals of several qualities and sizes, PNG fakes: as in GenImage."""
+    rng = np.random.default_rng(1)
+    for split in ("train", "val"):
+        for number, path in enumerate(sorted((folder / split / "nature").iterdir())):
+            pixels = rng.integers(0, 256, (30 + 4 * number, 36, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(path.with_suffix(".JPEG"), quality=(50, 71, 93)[number % 3])
+            path.unlink()
+    return folder
 
 
-@pytest.mark.parametrize(
-    ("height", "width"), [(20, 20), (31, 17), (20, 50), (50, 20), (5, 32), (3, 7), (1, 1)]
-)
-def test_a_smaller_image_is_continued_by_reflection(tmp_path, height, width):
-    pixels, size = picture(height, width), 32
-    tall, wide = max(0, size - height), max(0, size - width)
-    pad = ((tall // 2, tall - tall // 2), (wide // 2, wide - wide // 2), (0, 0))
-    padded = np.pad(pixels, pad, mode="reflect" if min(height, width) > 1 else "edge")
-    top, left = (padded.shape[0] - size) // 2, (padded.shape[1] - size) // 2
-    got = decode(save(tmp_path, pixels), size)
-    assert got.shape == (size, size, 3) and got.dtype == np.uint8
-    np.testing.assert_array_equal(got, padded[top : top + size, left : left + size])
+def load(folder, cache, settings=SETTINGS, split="train", seed=0, **options):
+    return load_images(layout_of(folder), "adm", split, settings, seed, cache, **options)
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "LA", "1", "CMYK"])
-def test_every_kind_of_image_becomes_rgb(tmp_path, mode):
-    path = save(tmp_path, picture(32, 32), "x.png" if mode != "CMYK" else "x.jpg", mode)
-    with Image.open(path) as file:
-        assert file.mode == mode
-        expected = np.asarray(file.convert("RGB"))
-    np.testing.assert_array_equal(decode(path, 32), expected)
+def everything_of(data):
+    return data.take(range(len(data.labels)))
 
 
-def test_grey_images_have_three_equal_channels(tmp_path):
-    decoded = decode(save(tmp_path, picture(32, 32), mode="L"), 32)
-    assert np.ptp(decoded, axis=2).max() == 0 and np.ptp(decoded) > 0
-
-
-@pytest.mark.parametrize("content", [b"", b"not an image", b"\xff\xd8\xff\xe0 cut", None])
-def test_a_damaged_file_is_named(tmp_path, content):
-    whole = save(tmp_path, picture(32, 32)).read_bytes()
-    damaged = tmp_path / "damaged.png"
-    damaged.write_bytes(whole[: len(whole) // 2] if content is None else content)
-    with pytest.raises(ValueError, match=r"damaged\.png") as refused:
-        decode(damaged, 32)
-    assert "\n" not in str(refused.value)
-
-
-def test_a_damaged_file_leaves_nothing_in_the_cache(folder, layout, tmp_path):
-    for path in (folder / "train" / "ai").iterdir():
-        path.write_bytes(b"not an image")
-    with pytest.raises(ValueError, match="train/ai"):
-        load_images(layout, "adm", "train", SETTINGS, 0, tmp_path / "cache")
-    assert not list((tmp_path / "cache").rglob("*.npy"))
-
-
-def test_alignment_re_encodes_the_whole_fake_and_no_real_one(layout, tmp_path):
-    plain = load_images(layout, "adm", "train", SETTINGS, 0, tmp_path / "cache")
-    aligned_settings = replace(SETTINGS, format_alignment="jpeg96")
-    aligned = load_images(layout, "adm", "train", aligned_settings, 0, tmp_path / "cache")
-    assert aligned.fingerprint != plain.fingerprint
-    np.testing.assert_array_equal(aligned.images[:3], plain.images[:3])
-    for before, after in zip(plain.images[3:], aligned.images[3:], strict=True):
-        np.testing.assert_array_equal(after, jpeg(Image.fromarray(before), 96))
-        assert (before != after).any()
-
-
-def test_alignment_comes_before_the_crop(tmp_path):
-    pixels = picture(45, 51)
-    got = decode(save(tmp_path, pixels), 32, "jpeg96")
-    np.testing.assert_array_equal(got, jpeg(Image.fromarray(pixels), 96)[6:38, 9:41])
-
-
-def test_images_are_chosen_by_seed(layout):
-    chosen = choose_images(layout, "adm", "train", 3, seed=4)
-    assert chosen == choose_images(layout, "adm", "train", 3, seed=4)
+def test_images_are_chosen_by_seed(folder):
+    chosen = choose_images(layout_of(folder), "adm", "train", 3, seed=4)
+    assert chosen == choose_images(layout_of(folder), "adm", "train", 3, seed=4)
     assert [label for _, label in chosen] == [0, 0, 0, 1, 1, 1]
     assert [path.parent.name for path, _ in chosen] == ["nature"] * 3 + ["ai"] * 3
     assert len(set(chosen)) == 6
-    assert len({tuple(choose_images(layout, "adm", "train", 3, seed)) for seed in range(8)}) > 1
-    everything = choose_images(layout, "adm", "train", 6, seed=1)
+    assert len({tuple(choose_images(layout_of(folder), "adm", "train", 3, seed)) for seed in range(8)}) > 1
+    everything = choose_images(layout_of(folder), "adm", "train", 6, seed=1)
     assert (
-        sorted(everything) == sorted(choose_images(layout, "adm", "train", 6, seed=2))
+        sorted(everything) == sorted(choose_images(layout_of(folder), "adm", "train", 6, seed=2))
         and len(everything) == 12
     )
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_too_few_images_name_the_key(layout, split):
+def test_too_few_images_name_the_key(folder, split):
     with pytest.raises(ValueError, match=rf"data\.{split}_per_class") as refused:
-        choose_images(layout, "adm", split, 7, seed=0)
-    assert all(
-        part in str(refused.value) for part in ("adm", split, "nature", str(layout.root))
-    ) and "7" in str(refused.value)
+        choose_images(layout_of(folder), "adm", split, 7, seed=0)
+    assert all(part in str(refused.value) for part in ("adm", split, "nature", "7", str(folder.parents[1])))
 
 
-def test_what_is_loaded_is_what_the_files_hold(layout, tmp_path):
-    loaded = load_images(layout, "adm", "val", SETTINGS, 0, tmp_path / "cache")
-    chosen = choose_images(layout, "adm", "val", 2, seed=0)
-    assert loaded.images.shape == (4, 32, 32, 3) and loaded.images.dtype == np.uint8
-    assert loaded.labels.tolist() == [0, 0, 1, 1] and loaded.labels.dtype == np.uint8
-    for pixels, (path, _) in zip(loaded.images, chosen, strict=True):
-        np.testing.assert_array_equal(pixels, np.asarray(Image.open(path)))
-
-
-def test_the_second_time_nothing_is_decoded(layout, tmp_path, monkeypatch):
-    first = load_images(layout, "adm", "train", SETTINGS, 0, tmp_path / "cache")
-    monkeypatch.setattr(images, "decode", lambda *arguments: pytest.fail("decoded again"))
-    second = load_images(layout, "adm", "train", SETTINGS, 0, tmp_path / "cache")
-    assert isinstance(second.images, np.memmap) and second.images.filename == first.images.filename
-    assert second.fingerprint == first.fingerprint
-    np.testing.assert_array_equal(second.images, first.images)
-    with pytest.raises(ValueError):
-        second.images[0] = 0  # shared between processes, so nobody may write
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"image_size": 64}, {"format_alignment": "jpeg96"}, {"train_per_class": 2}],
-    ids=lambda change: next(iter(change)),
-)
-def test_the_fingerprint_covers_what_decides_pixels(layout, tmp_path, change):
-    first = load_images(layout, "adm", "train", SETTINGS, 0, tmp_path / "cache")
-    other = load_images(layout, "adm", "train", replace(SETTINGS, **change), 0, tmp_path / "cache")
-    assert other.fingerprint != first.fingerprint
-
-
-def test_a_changed_file_is_decoded_anew(folder, layout, tmp_path):
-    everything = replace(SETTINGS, train_per_class=6)
-    first = load_images(layout, "adm", "train", everything, 0, tmp_path / "cache")
-    changed = folder / "train" / "nature" / "000.png"
-    Image.fromarray(np.zeros((32, 32, 3), dtype=np.uint8)).save(changed)
-    second = load_images(layout, "adm", "train", everything, 0, tmp_path / "cache")
-    assert second.fingerprint != first.fingerprint
-    assert not second.images[0].any() and first.images[0].any()
-
-
-def test_the_fingerprint_does_not_depend_on_where_the_root_lies(folder, layout, tmp_path):
-    first = load_images(layout, "adm", "train", SETTINGS, 0, tmp_path / "cache")
-    moved = find_layout(layout.root.rename(tmp_path / "elsewhere"))
-    assert (
-        load_images(moved, "adm", "train", SETTINGS, 0, tmp_path / "cache").fingerprint == first.fingerprint
+def test_only_reals_have_to_be_of_a_size(biased):
+    # 30, 34, ..., 50 high and 36 wide.
+    chosen = choose_images(layout_of(biased), "adm", "train", 3, 0, real_size=(34, 42))
+    assert [path.name for path, label in chosen if label == 0] == ["001.JPEG", "002.JPEG", "003.JPEG"]
+    assert [c for c in chosen if c[1] == 1] == [
+        c for c in choose_images(layout_of(biased), "adm", "train", 3, 0) if c[1] == 1
+    ]
+    assert choose_images(layout_of(biased), "adm", "train", 3, 0, real_size=(1, 999)) == choose_images(
+        layout_of(biased), "adm", "train", 3, 0
     )
 
 
-def test_threads_at_once_share_one_decoding(layout, tmp_path, monkeypatch):
+def test_too_few_reals_of_a_size_are_counted(biased):
+    with pytest.raises(ValueError, match=r"3 images of 6 .* data\.real_size \[34, 42\], 4 were") as refused:
+        choose_images(layout_of(biased), "adm", "train", 4, 0, real_size=(34, 42))
+    assert "data.train_per_class" in str(refused.value) and "nature" in str(refused.value)
+
+
+def test_what_is_loaded_is_what_the_files_hold(folder, tmp_path):
+    loaded = load(folder, tmp_path / "cache", split="val")
+    chosen = choose_images(layout_of(folder), "adm", "val", 2, seed=0)
+    assert loaded.image_size == 32 and loaded.shards[0].dtype == np.uint8
+    assert loaded.labels.tolist() == [0, 0, 1, 1] and loaded.labels.dtype == np.uint8
+    for pixels, (path, _) in zip(everything_of(loaded), chosen, strict=True):
+        np.testing.assert_array_equal(pixels, np.asarray(Image.open(path)))
+
+
+def test_the_second_time_nothing_is_decoded(folder, tmp_path, monkeypatch):
+    first = load(folder, tmp_path / "cache")
+    monkeypatch.setattr(decoding, "decode", lambda *arguments, **options: pytest.fail("decoded again"))
+    second = load(folder, tmp_path / "cache", verify=True)
+    assert second.fingerprint == first.fingerprint
+    np.testing.assert_array_equal(everything_of(second), everything_of(first))
+    with pytest.raises(ValueError):
+        second.shards[0][0] = 0  # shared between processes, so nobody may write
+
+
+CHANGES = [{"image_size": 64}, {"train_per_class": 2}, {"crop": "resize"}, {"crop": "random"}]
+CHANGES += [{"format_alignment": name} for name in ALIGNMENTS if name != "none"]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_the_fingerprint_covers_what_decides_pixels(biased, tmp_path, change):
+    first = load(biased, tmp_path / "cache")
+    other = load(biased, tmp_path / "cache", replace(SETTINGS, **change))
+    assert other.fingerprint != first.fingerprint
+
+
+def test_the_seed_counts_only_where_it_decides_pixels(biased, tmp_path):
+    matched = replace(EVERYTHING, format_alignment="match_quality")
+    prints = {load(biased, tmp_path / "cache", matched, seed=seed).fingerprint for seed in (0, 1)}
+    assert len(prints) == 2
+    assert len({load(biased, tmp_path / "cache", EVERYTHING, seed=seed).fingerprint for seed in (0, 1)}) == 1
+
+
+@pytest.mark.parametrize("name", ["pil", "libjpeg_turbo"])
+def test_other_versions_of_the_decoder_decode_anew(folder, tmp_path, monkeypatch, name):
+    from genimage_core.data import recipe
+
+    first, real = load(folder, tmp_path / "cache"), recipe.features.version
+    monkeypatch.setattr(recipe.features, "version", lambda asked: "0" if asked == name else real(asked))
+    assert load(folder, tmp_path / "cache").fingerprint != first.fingerprint
+
+
+def test_a_changed_file_is_decoded_anew(folder, tmp_path):
+    first = load(folder, tmp_path / "cache", EVERYTHING)
+    changed = folder / "train" / "nature" / "000.png"
+    Image.fromarray(np.zeros((32, 32, 3), dtype=np.uint8)).save(changed)
+    second = load(folder, tmp_path / "cache", EVERYTHING)
+    assert second.fingerprint != first.fingerprint
+    assert not second.take([0]).any() and first.take([0]).any()
+
+
+def test_the_fingerprint_does_not_depend_on_where_the_root_lies(folder, tmp_path):
+    first = load(folder, tmp_path / "cache")
+    moved = folder.parents[1].rename(tmp_path / "elsewhere") / "ADM" / folder.name
+    assert load(moved, tmp_path / "cache").fingerprint == first.fingerprint
+
+
+def test_threads_at_once_share_one_decoding(folder, tmp_path, monkeypatch):
     decoded = []
 
-    def counted(*arguments):
+    def counted(*arguments, **options):
         decoded.append(arguments)
-        return decode(*arguments)
+        return decode(*arguments, **options)
 
-    monkeypatch.setattr(images, "decode", counted)
+    monkeypatch.setattr(decoding, "decode", counted)
     with ThreadPoolExecutor(4) as pool:
-        asked = [
-            pool.submit(load_images, layout, "adm", "train", SETTINGS, 0, tmp_path / "cache")
-            for _ in range(4)
-        ]
+        asked = [pool.submit(load, folder, tmp_path / "cache") for _ in range(4)]
         sets = [future.result() for future in asked]
     assert len(decoded) == 6
     assert len({s.fingerprint for s in sets}) == 1
     for other in sets[1:]:
-        np.testing.assert_array_equal(other.images, sets[0].images)
+        np.testing.assert_array_equal(everything_of(other), everything_of(sets[0]))
 
 
-def test_processes_at_once_get_the_same_images(layout, tmp_path):
-    script = (
-        "import sys, hashlib; from pathlib import Path\n"
-        "from genimage_core.data.images import load_images\n"
-        "from genimage_core.settings import DataSettings\n"
-        "s = DataSettings(image_size=32, train_per_class=6, val_per_class=2, format_alignment='jpeg96')\n"
-        "from genimage_core.data.layout import find_layout\n"
-        "got = load_images(find_layout(Path(sys.argv[1])), 'adm', 'train', s, 0, Path(sys.argv[2]))\n"
-        "print(got.fingerprint, hashlib.sha256(got.images.tobytes()).hexdigest())"
+def as_decoded(folder, split, per_class, quality_of, **options):
+    """What plain decoding of the chosen files gives, one by one."""
+    chosen = choose_images(layout_of(folder), "adm", split, per_class, 0)
+    return np.stack([decode(path, 32, quality=quality_of(path, label), **options) for path, label in chosen])
+
+
+@pytest.mark.parametrize(
+    ("alignment", "qualities"), [("none", (None, None)), ("jpeg96", (None, 96)), ("jpeg96_both", (96, 96))]
+)
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_training_and_evaluation_are_aligned_alike(biased, tmp_path, alignment, qualities, split):
+    settings = replace(SETTINGS, format_alignment=alignment)
+    expected = as_decoded(biased, split, 2, lambda path, label: qualities[label])
+    got = load(biased, tmp_path, replace(settings, train_per_class=2), split)
+    np.testing.assert_array_equal(everything_of(got), expected)
+
+
+def test_reals_are_untouched_where_fakes_are_matched_to_them(biased, tmp_path):
+    plain, matched = (
+        everything_of(load(biased, tmp_path, replace(EVERYTHING, format_alignment=name)))
+        for name in ("none", "match_quality")
     )
-    command = [sys.executable, "-c", script, str(layout.root), str(tmp_path / "cache")]
-    environment = {**os.environ, "PYTHONPATH": str(HOME)}
-    started = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)
+    np.testing.assert_array_equal(matched[:6], plain[:6])
+    qualities = {read_quality(path) for path in (biased / "train" / "nature").iterdir()}
+    assert qualities == {50, 71, 93}
+    found = [
+        [q for q in range(1, 101) if (np.asarray(reencode(Image.fromarray(before), q)) == after).all()]
+        for before, after in zip(plain[6:], matched[6:], strict=True)
     ]
-    said = [process.communicate(timeout=60)[0] for process in started]
-    assert said[0] == said[1] and len(said[0].split()) == 2
-    assert len(list((tmp_path / "cache" / "decoded").glob("*.npy"))) == 1
-    assert not list((tmp_path / "cache" / "decoded").glob("*.partial*"))
+    assert all(len(which) == 1 and which[0] in qualities for which in found)
+    assert len({which[0] for which in found}) > 1
 
 
-def test_a_decoding_that_was_interrupted_is_not_taken_for_whole(layout, tmp_path, monkeypatch):
-    cache = tmp_path / "cache"
-    done = []
+def by_file(folder, cache, settings):
+    chosen = choose_images(layout_of(folder), "adm", "train", settings.train_per_class, 0)
+    return dict(zip(chosen, everything_of(load(folder, cache, settings)), strict=True))
 
-    def interrupted(*arguments):
-        if len(done) == 2:
-            raise KeyboardInterrupt
-        done.append(arguments)
-        return decode(*arguments)
 
-    monkeypatch.setattr(images, "decode", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        load_images(layout, "adm", "train", SETTINGS, 0, cache)
+def test_a_matched_fake_has_the_same_pixels_whatever_is_chosen_with_it(biased, tmp_path):
+    matched = replace(EVERYTHING, format_alignment="match_quality")
+    whole = by_file(biased, tmp_path, matched)
+    (biased / "train" / "ai" / "000.png").rename(biased / "train" / "ai" / "zzz.png")
+    again = by_file(biased, tmp_path, matched)
+    same = set(whole) & set(again)
+    assert len(same) == 11 and len(whole) == 12
+    for key in same:
+        np.testing.assert_array_equal(whole[key], again[key])
+
+
+def test_matching_needs_reals_of_known_quality(folder, tmp_path):
+    with pytest.raises(ValueError, match=r"train: .*match_quality .* none of the 3 chosen"):
+        load(folder, tmp_path / "cache", replace(SETTINGS, format_alignment="match_quality"))
+    assert not list((tmp_path / "cache").rglob("*.npy"))
+
+
+def test_a_margin_is_stored_for_random_crops_and_their_centre_is_the_usual_one(biased, tmp_path):
+    centre = load(biased, tmp_path, EVERYTHING)
+    margin = load(biased, tmp_path, replace(EVERYTHING, crop="random", margin=8))
+    assert margin.margin == 8 and margin.shards[0].shape[1:] == (40, 40, 3) and margin.image_size == 32
+    np.testing.assert_array_equal(everything_of(margin), everything_of(centre))
+
+
+def test_a_resize_is_not_a_crop(biased, tmp_path):
+    resized = load(biased, tmp_path, replace(SETTINGS, crop="resize"))
+    expected = as_decoded(biased, "train", 3, lambda path, label: None, resize=True)
+    np.testing.assert_array_equal(everything_of(resized), expected)
+    assert (everything_of(load(biased, tmp_path))[:3] != expected[:3]).any()
+
+
+def spoil(folder, split, label, numbers):
+    for number in numbers:
+        (folder / split / label / f"{number:03d}.png").write_bytes(b"not an image")
+
+
+def test_unreadable_files_are_left_out_and_listed(folder, tmp_path):
+    spoil(folder, "train", "ai", [1])
+    (folder / "train" / "nature" / "004.png").write_bytes(b"")
+    loaded = load(folder, tmp_path / "cache", EVERYTHING)
+    assert loaded.labels.tolist() == [0] * 5 + [1] * 5
+    assert loaded.bad == (
+        BadFile("adm", "train", 0, f"ADM/{folder.name}/train/nature/004.png", "zero bytes"),
+        BadFile("adm", "train", 1, f"ADM/{folder.name}/train/ai/001.png", "not an image"),
+    )
+    good = [
+        path
+        for path, _ in choose_images(layout_of(folder), "adm", "train", 6, 0)
+        if path.name not in ("001.png", "004.png")
+    ]
+    for path in good:
+        assert (everything_of(loaded) == np.asarray(Image.open(path))).all((1, 2, 3)).sum() == 1
+    assert load(folder, tmp_path / "cache", EVERYTHING).bad == loaded.bad  # of the cache
+
+
+def test_a_truncated_file_is_not_filled_up_with_grey(folder, tmp_path):
+    damaged = folder / "train" / "ai" / "002.png"
+    damaged.write_bytes(damaged.read_bytes()[:1200])
+    [bad] = load(folder, tmp_path, EVERYTHING).bad
+    assert bad.path.endswith("train/ai/002.png") and bad.reason == "truncated"
+
+
+def test_too_many_unreadable_files_are_refused_with_the_way_out(folder, tmp_path):
+    spoil(folder, "train", "ai", [1, 3])
+    settings = replace(EVERYTHING, max_bad_share=0.3)
+    with pytest.raises(ValueError, match=r"train: 2 of 6 ai images cannot be decoded: .*") as refused:
+        load(folder, tmp_path, settings)
+    said = str(refused.value)
+    assert (
+        "adm train" in said
+        and "/train/ai/001.png (not an image), " in said
+        and "/003.png (not an image);" in said
+    )
+    assert "data.max_bad_share allows 0.3; set it to 1.0" in said
+    for enough in (2 / 6, 1.0):
+        assert len(load(folder, tmp_path, replace(settings, max_bad_share=enough)).labels) == 10
+
+
+@pytest.mark.parametrize("label", ["nature", "ai"])
+def test_a_class_of_which_nothing_is_left_is_always_refused(folder, tmp_path, label):
+    spoil(folder, "train", label, range(6))
+    with pytest.raises(ValueError, match=rf"6 of 6 {label} images cannot .*none is left") as refused:
+        load(folder, tmp_path, EVERYTHING)
+    assert "..." in str(refused.value) and str(refused.value).count("(not an image)") == 5
+
+
+def test_a_link_to_nowhere_is_a_bad_file(folder, tmp_path):
+    (folder / "train" / "ai" / "000.png").unlink()
+    (folder / "train" / "ai" / "000.png").symlink_to(folder / "missing.png")
+    [bad] = load(folder, tmp_path, EVERYTHING).bad
+    assert bad.path.endswith("train/ai/000.png") and bad.reason == "unreadable"
+
+
+def test_what_the_system_refused_is_looked_at_again_when_verifying(folder, tmp_path, monkeypatch):
+    def refuse(path, *arguments, **options):
+        if path.name == "001.png" and path.parent.name == "ai":
+            raise decoding.UnreadableImage(path, "unreadable", "Input/output error")
+        return decode(path, *arguments, **options)
+
+    monkeypatch.setattr(decoding, "decode", refuse)
+    assert len(load(folder, tmp_path, EVERYTHING).bad) == 1
     monkeypatch.undo()
-    again = load_images(layout, "adm", "train", SETTINGS, 0, cache)
-    fresh = load_images(layout, "adm", "train", SETTINGS, 0, tmp_path / "another cache")
-    np.testing.assert_array_equal(again.images, fresh.images)
+    assert len(load(folder, tmp_path, EVERYTHING).bad) == 1  # all workers of a run read the same set
+    with pytest.warns(UserWarning, match=r"001\.png could not be read then"):
+        assert load(folder, tmp_path, EVERYTHING, verify=True).bad == ()
+    assert len(load(folder, tmp_path, EVERYTHING).labels) == 12
+
+
+def test_progress_counts_every_file(folder, tmp_path):
+    told = []
+    spoil(folder, "train", "ai", [0])
+    load(folder, tmp_path, EVERYTHING, report=lambda done, total: told.append((done, total)))
+    assert told == [(done, 12) for done in range(1, 13)]
 
 
 def test_jpegs_with_upper_case_extensions_are_read(tmp_path, write_tree):
-    layout = find_layout(write_tree(tmp_path / "data", ["adm"], train=3, val=2, kind="JPEG"))
-    loaded = load_images(layout, "adm", "train", SETTINGS, 0, tmp_path / "cache")
-    first = choose_images(layout, "adm", "train", 3, 0)[0][0]
+    folder = (
+        write_tree(tmp_path / "data", ["adm"], train=3, val=2, kind="JPEG") / "ADM" / "imagenet_ai_0508_adm"
+    )
+    loaded = load(folder, tmp_path / "cache")
+    first = choose_images(layout_of(folder), "adm", "train", 3, 0)[0][0]
     assert first.suffix == ".JPEG"
-    np.testing.assert_array_equal(loaded.images[0], np.asarray(Image.open(first)))
-
-
-def test_joining_keeps_the_order_and_does_not_copy_one(layout, tmp_path):
-    train = load_images(layout, "adm", "train", SETTINGS, 0, tmp_path / "cache")
-    val = load_images(layout, "adm", "val", SETTINGS, 0, tmp_path / "cache")
-    both = join([train, val])
-    np.testing.assert_array_equal(both.images, np.concatenate([train.images, val.images]))
-    assert both.labels.tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 1, 1]
-    assert both.fingerprint not in {train.fingerprint, val.fingerprint, join([val, train]).fingerprint}
-    assert join([train]) is train
+    np.testing.assert_array_equal(loaded.take([0])[0], np.asarray(Image.open(first)))
 
 
 def test_digest_is_stable_and_blind_to_the_order_of_keys():

@@ -1,0 +1,93 @@
+"""One image file to pixels: decoded, its format aligned, cut to a square."""
+
+import errno
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from genimage_core.data.alignment import reencode
+from genimage_core.data.crop import cut_square
+from genimage_core.data.jpeg_quality import jpeg_quality
+
+# A PostScript file that is called .png must not start an interpreter.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+
+class UnreadableImage(ValueError):
+    """An image file that cannot be decoded.
+
+    Attributes:
+        reason: In a few words, e.g. "truncated".
+    """
+
+    def __init__(self, path: Path, reason: str, detail: object) -> None:
+        super().__init__(f"cannot decode {path}: {reason} ({detail}); replace or remove the file")
+        self.reason = reason
+
+
+def decode(path: Path, size: int, *, quality: int | None = None, resize: bool = False) -> NDArray[np.uint8]:
+    """Decode one file to (size, size, 3) uint8.
+
+    Args:
+        path: Any image that Pillow reads.
+        size: Side of the square that is cut from its centre, in pixels.
+        quality: JPEG quality at which the whole image is re-encoded first; None leaves it as it is.
+        resize: Bring the short side to `size` instead of cropping at native scale with reflection.
+
+    Raises:
+        UnreadableImage: If the file cannot be decoded.
+    """
+    image = read_image(path)
+    if quality is not None:
+        try:
+            image = reencode(image, quality)
+        except OSError as error:
+            raise UnreadableImage(path, "too large for JPEG", error) from error
+    return cut_square(image, size, resize=resize)
+
+
+def read_image(path: Path) -> Image.Image:
+    """Decode a file fully, in mode RGB.
+
+    Raises:
+        UnreadableImage: If that cannot be done; a truncated file counts.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as file:
+            return file.convert("RGB")
+    except MemoryError:
+        raise
+    except Exception as error:  # on damaged data decoders raise nearly everything
+        raise UnreadableImage(path, _reason(path, error), " ".join(str(error).split())) from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    if isinstance(error, Image.DecompressionBombError):
+        return "decompression bomb"
+    if isinstance(error, OSError) and error.errno is not None:
+        return "not an image" if error.errno == errno.EISDIR else "unreadable"
+    if path.stat().st_size == 0:
+        return "zero bytes"
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image"
+    return "truncated" if "truncated" in str(error).lower() else "bad header"
+
+
+def read_size(path: Path) -> tuple[int, int] | None:
+    """Return width and height by the header, None if it cannot be read."""
+    try:
+        with Image.open(path, formats=FORMATS) as file:
+            return file.size
+    except Exception:  # as above
+        return None
+
+
+def read_quality(path: Path) -> int | None:
+    """Return the JPEG quality (1 to 100) by the header, None if there is no known one."""
+    try:
+        with Image.open(path, formats=FORMATS) as file:
+            return jpeg_quality(getattr(file, "quantization", {}))
+    except Exception:  # as above
+        return None
