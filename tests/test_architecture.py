@@ -18,6 +18,7 @@ LAYERS = (
     {"data", "detectors"},
     {"bases", "training", "base_training", "evaluation"},
     {"measure_mini", "showcase", "contact_sheet"},
+    {"commands"},
     {"__main__"},
 )
 
@@ -86,8 +87,8 @@ def test_the_core_runs_alone(library):
     assert importers_of(library, "genimage_core") == []
 
 
-def test_the_core_reads_yaml_in_its_command_only():
-    assert importers_of("yaml", "genimage_core") == ["genimage_core.__main__"]
+def test_the_core_reads_yaml_in_its_commands_only():
+    assert importers_of("yaml", "genimage_core") == ["genimage_core.commands.files"]
 
 
 @pytest.mark.parametrize("library", ["ray", "yaml", "search", "torch", "timm"])

@@ -1,0 +1,176 @@
+"""`python -m genimage_core data …`: the embedded data set; index, audit and clean-up of images on a disk."""
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import ByteSize, Field, TypeAdapter, ValidationError
+from rich.console import Console
+from rich.progress import Progress
+
+from genimage_core.cache import cache_folder
+from genimage_core.commands.files import read_yaml
+from genimage_core.data.layout import Layout, find_layout
+from genimage_core.data.mini import MiniSettings, ensure_mini
+from genimage_core.data.recipe import digest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Report = Callable[[int, int | None], None]
+SHOWN = 20  # rows of a long list
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the actions and their arguments."""
+    actions = parser.add_subparsers(dest="action", required=True)
+    mini = actions.add_parser("mini", help="make the embedded, simulated data set, and print where it is")
+    mini.set_defaults(run=make_mini)
+    _add_measure_mini(actions.add_parser("measure-mini", help="measure the embedded data set (15 minutes)"))
+    _add_index(actions.add_parser("index", help="list every image of a data root with what its file tells"))
+    _add_audit(actions.add_parser("audit", help="could a cheap shortcut tell real from fake here?"))
+    _add_clean(actions.add_parser("clean-cache", help="remove the decoded images that were not used longest"))
+
+
+def _add_measure_mini(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=measure_mini)
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="detectors per generator (3)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file to write")
+
+
+def _add_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("root", type=Path, metavar="ROOT", help="data root: what you unzipped")
+    parser.add_argument("--generators", metavar="A,B", help="only these; others are not touched")
+    parser.add_argument("--layout", type=Path, metavar="FILE", help="mapping (YAML) for a tree of your own")
+    parser.add_argument("--follow-links", action="store_true", help="follow links that lead out of ROOT")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes")
+    parser.add_argument("--index", type=Path, metavar="DIR", help="where the index is kept (in the cache)")
+
+
+def _add_index(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=make_index)
+    _add_root(parser)
+    parser.add_argument(
+        "--near", type=int, metavar="BITS", help="also look for near-duplicates, up to BITS of 64 apart"
+    )
+
+
+def _add_audit(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=make_audit)
+    _add_root(parser)
+    parser.add_argument("--alignment", default="none", help="format alignment to judge beside the raw files")
+    parser.add_argument("--out", type=Path, default=Path("audit"), metavar="DIR", help="page (audit/)")
+
+
+def _add_clean(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=clean)
+    parser.add_argument(
+        "--keep", required=True, metavar="SIZE", help="how much may stay, e.g. 20GB; 0 for none"
+    )
+
+
+def make_mini(arguments: argparse.Namespace, console: Console) -> None:
+    """Make the embedded data set if it is not there, and print where it is."""
+    with progress(console, "making the embedded data set") as report:
+        root = ensure_mini(cache_folder(), MiniSettings(), report)
+    console.print(str(root))
+
+
+def measure_mini(arguments: argparse.Namespace, console: Console) -> None:
+    """Measure the cross-generator matrix and the shortcut check of the embedded data set."""
+    import torch
+
+    from genimage_core.measure_mini import measure
+
+    if arguments.seeds < 1:
+        raise ValueError(f"--seeds must be at least 1, got {arguments.seeds}")
+    torch.set_num_threads(1)  # sums in one order: the same numbers again
+    command = f"python -m genimage_core data measure-mini --seeds {arguments.seeds} --out {arguments.out}"
+    record = measure(cache_folder(), range(arguments.seeds), command, console.print)
+    arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def make_index(arguments: argparse.Namespace, console: Console) -> None:
+    """Index a root, and print what was found, what is bad, and what train and val share."""
+    from genimage_core.data.leaks import exact_leaks, near_leaks
+    from genimage_core.data.quarantine import bad_files, quarantine
+
+    table, target = _indexed(arguments, console)
+    counts = quarantine(table)
+    console.print(counts.loc[:, (counts != 0).any()].to_string())
+    _list(console, "files that do not decode (training leaves them out)", bad_files(table)[["path", "error"]])
+    leaks = exact_leaks(table)
+    _list(console, "files whose bytes stand in both splits or under both labels", leaks)
+    if arguments.near is not None:
+        with progress(console, "comparing") as report:
+            options = {"distance": arguments.near, "workers": arguments.workers, "report": report}
+            near = near_leaks(table, arguments.root, **options)
+        _list(console, f"val images within {arguments.near} bits of a train image", near)
+    console.print(f"index {target}")
+
+
+def _list(console: Console, title: str, rows: "pd.DataFrame") -> None:
+    console.print(f"\n{len(rows)} {title}{':' if len(rows) else ''}")
+    if len(rows):
+        console.print(rows.head(SHOWN).to_string(index=False))
+    if len(rows) > SHOWN:
+        console.print(f"… and {len(rows) - SHOWN} more; the index has all of them")
+
+
+def make_audit(arguments: argparse.Namespace, console: Console) -> None:
+    """Index a root, audit it, print the verdict and write the page."""
+    from genimage_core.data.audit import audit
+    from genimage_core.data.audit_page import write_page
+
+    table, _ = _indexed(arguments, console)
+    result = audit(table, alignment=arguments.alignment)
+    for sentence in result.sentences:
+        console.print(sentence)
+    console.print(f"page {write_page(result, table, arguments.out)}")
+
+
+def clean(arguments: argparse.Namespace, console: Console) -> None:
+    """Remove decoded sets, least recently used first, until no more than --keep is left."""
+    from genimage_core.data.cache_cleanup import clean_cache, list_sets
+    from genimage_core.data.decoding import readable
+
+    try:
+        keep = TypeAdapter(Annotated[ByteSize, Field(ge=0)]).validate_python(arguments.keep)
+    except ValidationError:
+        raise ValueError(f"--keep must be a size such as 20GB or 500MiB, got {arguments.keep!r}") from None
+    removed = clean_cache(cache_folder(), int(keep))
+    for cached in removed:
+        console.print(f"removed {cached.title}: {readable(cached.bytes)} in {cached.folder}")
+    left = sum(cached.bytes for cached in list_sets(cache_folder()))
+    console.print(f"{len(removed)} decoded sets removed, {readable(left)} left in {cache_folder()}")
+
+
+def _indexed(arguments: argparse.Namespace, console: Console) -> tuple["pd.DataFrame", Path]:
+    """Bring the index of a root up to date; its table and where it is."""
+    from genimage_core.data.index import build_index, read_index
+
+    if arguments.workers < 1:
+        raise ValueError(f"--workers must be at least 1, got {arguments.workers}")
+    layout = _layout(arguments)
+    target = arguments.index or cache_folder() / "index" / digest(str(layout.root))
+    with progress(console, "indexing") as report:
+        build_index(layout, target, workers=arguments.workers, report=report)
+    return read_index(target, generators=layout.generators), target
+
+
+def _layout(arguments: argparse.Namespace) -> Layout:
+    names = arguments.generators.split(",") if arguments.generators else None
+    mapping = read_yaml(arguments.layout) if arguments.layout else None
+    return find_layout(arguments.root, names, mapping=mapping, follow_links=arguments.follow_links)
+
+
+@contextmanager
+def progress(console: Console, text: str) -> Iterator[Report]:
+    """Show a bar on a terminal and nothing elsewhere; yields what is to be called with done and total."""
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

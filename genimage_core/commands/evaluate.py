@@ -1,0 +1,93 @@
+"""`python -m genimage_core evaluate CHECKPOINT… --data ROOT`: scores of saved detectors, by generator."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from genimage_core.cache import cache_folder
+from genimage_core.commands.files import read_yaml
+from genimage_core.data.layout import Layout, find_layout
+from genimage_core.detectors.info import CheckpointInfo, read_info
+from genimage_core.metrics import Scores
+from genimage_core.settings import DataSettings
+
+TRACKS = {"raw": "none", "fakes at 96": "jpeg96", "both at 96": "jpeg96_both"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.set_defaults(run=run)
+    parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT", help="safetensors files")
+    parser.add_argument("--data", type=Path, required=True, metavar="ROOT", help="data root")
+    parser.add_argument("--layout", type=Path, metavar="FILE", help="mapping (YAML) for a tree of your own")
+    parser.add_argument("--generators", metavar="A,B", help="only these; others are not touched")
+    parser.add_argument("--per-class", type=int, default=500, metavar="N", help="images each (500)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the choice of images (0)")
+    parser.add_argument(
+        "--tracks",
+        action="store_true",
+        help="raw, fakes re-encoded at quality 96, both re-encoded, side by side",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the numbers as JSON")
+
+
+def run(arguments: argparse.Namespace, console: Console) -> None:
+    """Score every checkpoint on every generator and print a table for each."""
+    mapping = read_yaml(arguments.layout) if arguments.layout else None
+    names = arguments.generators.split(",") if arguments.generators else None
+    layout = find_layout(arguments.data, names, mapping=mapping)
+    record = {}
+    for path in arguments.checkpoints:
+        info = read_info(path)
+        rows = _score(path, info, layout, arguments)
+        console.print(_table(f"{path.name}: trained on {', '.join(info.generators)}", rows))
+        record[str(path)] = {
+            track: {name: asdict(scores) for name, scores in row.items()} for track, row in rows.items()
+        }
+    if arguments.out:
+        arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _score(
+    path: Path, info: CheckpointInfo, layout: Layout, arguments: argparse.Namespace
+) -> dict[str, dict[str, Scores]]:
+    """Scores by track and generator, all on the same images."""
+    import torch
+
+    from genimage_core.data.images import load_images
+    from genimage_core.detectors.checkpoint import load_detector
+    from genimage_core.evaluation import evaluate
+
+    detector = load_detector(path).to("cuda" if torch.cuda.is_available() else "cpu")
+    tracks = TRACKS if arguments.tracks else {info.format_alignment: info.format_alignment}
+    generators = sorted({place.generator for place in layout.places if place.split == "val"})
+    rows = {}
+    for track, alignment in tracks.items():
+        settings = DataSettings(
+            image_size=info.image_size, val_per_class=arguments.per_class, format_alignment=alignment
+        )
+        sets = {
+            name: load_images(layout, name, "val", settings, arguments.seed, cache_folder())
+            for name in generators
+        }
+        rows[track] = evaluate(detector, sets)
+    return rows
+
+
+def _table(title: str, rows: Mapping[str, Mapping[str, Scores]]) -> Table:
+    table = Table(title=title, caption="balanced accuracy (on real / on fake images)")
+    table.add_column("generator")
+    for track in rows:
+        table.add_column(track, justify="right")
+    for name in next(iter(rows.values())):
+        table.add_row(name, *(_cell(row[name]) for row in rows.values()))
+    return table
+
+
+def _cell(scores: Scores) -> str:
+    return f"{scores.accuracy:.3f} ({scores.real_accuracy:.3f} / {scores.fake_accuracy:.3f})"

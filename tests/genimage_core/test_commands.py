@@ -1,0 +1,130 @@
+"""The commands on small trees, as a user types them."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from genimage_core.__main__ import main
+from genimage_core.detectors.checkpoint import save_checkpoint
+from genimage_core.detectors.detector import build_detector
+from genimage_core.detectors.info import CheckpointInfo
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENIMAGE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def root(tmp_path, cache):
+    """JPEG reals, PNG fakes; one file is empty, and one stands in both splits."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 30), ("val", 24)):
+        for label, kind in (("nature", "JPEG"), ("ai", "png")):
+            folder = tmp_path / "data" / "imagenet_glide" / split / label
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number:03d}.{kind}")
+    glide = tmp_path / "data" / "imagenet_glide"
+    (glide / "train" / "ai" / "000.png").write_bytes(b"")
+    (glide / "val" / "nature" / "000.JPEG").write_bytes(
+        (glide / "train" / "nature" / "001.JPEG").read_bytes()
+    )
+    return tmp_path / "data"
+
+
+def run(capsys, *arguments, code=0):
+    assert main([*map(str, arguments)]) == code
+    captured = capsys.readouterr()
+    return captured.out if code == 0 else captured.err
+
+
+def test_the_index_tells_what_is_there_what_is_bad_and_what_leaks(capsys, root, cache):
+    said = run(capsys, "data", "index", root, "--workers", 1)
+    assert "1 files that do not decode" in said and "imagenet_glide/train/ai/000.png zero bytes" in said
+    assert "2 files whose bytes stand in both splits" in said and "val/nature/000.JPEG" in said
+    assert len(list((cache / "index").glob("*/index.json"))) == 1
+    near = run(capsys, "data", "index", root, "--workers", 1, "--near", 0)
+    assert "1 val images within 0 bits of a train image" in near
+
+
+def test_the_audit_tells_what_the_format_gives_away_and_writes_a_page(capsys, root, tmp_path):
+    said = run(capsys, "data", "audit", root, "--workers", 1, "--out", tmp_path / "page")
+    assert "format" in said and "on glide" in said and "match_quality" in said
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert "glide" in page and "<svg" in page and "<script" not in page
+    cured = run(
+        capsys,
+        "data",
+        "audit",
+        root,
+        "--workers",
+        1,
+        "--out",
+        tmp_path / "page",
+        "--alignment",
+        "jpeg96_both",
+    )
+    assert "After format_alignment: jpeg96_both, neither format nor quality tells" in cured
+
+
+def test_a_mapping_and_generators_can_be_named(capsys, root, tmp_path):
+    globs = {"train": ["imagenet_glide/train/{}/*"], "val": ["imagenet_glide/val/{}/*"]}
+    own = {k: {s: [p.format(k) for p in g] for s, g in globs.items()} for k in ("ai", "nature")}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({"generators": {"flux": own}}))
+    said = run(capsys, "data", "index", root, "--layout", tmp_path / "own.yaml", "--workers", 1)
+    assert "flux" in said and "glide  " not in said
+    refused = run(capsys, "data", "index", root, "--generators", "adm", code=2)
+    assert "lacks adm" in refused and refused.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["index", "{root}", "--workers", "0"], "--workers"),
+        (["index", "{root}", "--layout", "nowhere.yaml"], "nowhere.yaml"),
+        (["audit", "{root}", "--alignment", "png"], "png"),
+        (["clean-cache", "--keep", "much"], "--keep"),
+        (["clean-cache", "--keep", "-1"], "--keep"),
+    ],
+)
+def test_a_wrong_call_is_one_line(capsys, root, arguments, named):
+    error = run(capsys, "data", *(text.format(root=root) for text in arguments), code=2)
+    assert named in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    detector = build_detector("swin_nano", image_size=32)
+    path = tmp_path / "glide.safetensors"
+    save_checkpoint(path, detector, CheckpointInfo("swin_nano", 32, ("glide",), "none"))
+    return path
+
+
+def test_evaluation_shows_three_tracks_side_by_side(capsys, root, cache, checkpoint, tmp_path):
+    out = tmp_path / "scores.json"
+    said = run(capsys, "evaluate", checkpoint, "--data", root, "--per-class", 20, "--tracks", "--out", out)
+    assert all(text in said for text in ("trained on glide", "raw", "fakes at 96", "both at 96"))
+    [tracks] = json.loads(out.read_text()).values()
+    assert list(tracks) == ["raw", "fakes at 96", "both at 96"]
+    reals = [tracks[name]["glide"]["real_accuracy"] for name in tracks]
+    assert reals[0] == reals[1] and all(row["glide"]["images"] == 40 for row in tracks.values())
+
+
+def test_the_cache_is_cleaned_by_what_was_not_used_for_longest(capsys, root, cache, checkpoint):
+    run(capsys, "evaluate", checkpoint, "--data", root, "--per-class", 20)
+    assert len(list((cache / "decoded").glob("*/manifest.json"))) == 1
+    assert "0 decoded sets removed" in run(capsys, "data", "clean-cache", "--keep", "1GB")
+    assert "1 decoded sets removed" in run(capsys, "data", "clean-cache", "--keep", "0")
+    assert not list((cache / "decoded").glob("*/manifest.json"))
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(capsys, root, tmp_path):
+    (tmp_path / "file").touch()
+    error = run(capsys, "data", "audit", root, "--workers", 1, "--out", tmp_path / "file" / "page", code=1)
+    assert error.startswith("failed: ") and error.count("\n") == 1 and "file" in error
