@@ -95,8 +95,8 @@ def _inspect(data: bytes) -> _Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # damaged metadata is no news, and a bomb is told by its size
         try:
-            with Image.open(io.BytesIO(data), formats=_formats()) as image:
-                if _is_bomb(image.size):
+            with Image.open(io.BytesIO(data), formats=formats()) as image:
+                if is_bomb(image.size):
                     return _describe(image, BOMB)
                 image.load()
                 return _describe(image, None)
@@ -109,12 +109,14 @@ def _describe(image: Image.Image, error: str | None) -> _Image:
 
 
 @lru_cache(maxsize=1)
-def _formats() -> tuple[str, ...]:
+def formats() -> tuple[str, ...]:
+    """Return those of `FORMATS` that this Pillow decodes."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _is_bomb(size: tuple[int, int]) -> bool:
+def is_bomb(size: tuple[int, int]) -> bool:
+    """Whether an image has more pixels than Pillow's limit, from which on it warns."""
     limit = Image.MAX_IMAGE_PIXELS
     return limit is not None and size[0] * size[1] > limit
 
@@ -133,7 +135,7 @@ class _Watched(io.BytesIO):
 
 def _diagnose(data: bytes, error: Exception) -> _Image:
     """Say why data that failed to decode did, and what its header still tells."""
-    accepted = [name for name in _formats() if (accept := Image.OPEN[name][1]) and accept(data[:16])]
+    accepted = [name for name in formats() if (accept := Image.OPEN[name][1]) and accept(data[:16])]
     if not accepted:
         return _Image(error=NOT_AN_IMAGE)
     # Opened by the format itself: Pillow's own `open` hides the size of a bomb and where a header broke off.
@@ -141,11 +143,11 @@ def _diagnose(data: bytes, error: Exception) -> _Image:
     try:
         image = Image.OPEN[accepted[0]][0](watched, "")
         found = _describe(image, None)
-        if not _is_bomb(image.size):
+        if not is_bomb(image.size):
             image.load()
     except Exception as again:
         error = again
-    reason = _reason(data, error, watched.ran_out, bomb=bool(found.size and _is_bomb(found.size)))
+    reason = _reason(data, error, watched.ran_out, bomb=bool(found.size and is_bomb(found.size)))
     return _Image(found.size, found.format or accepted[0], found.quality, reason)
 
 

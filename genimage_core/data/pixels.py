@@ -1,25 +1,22 @@
 """One image file to pixels: decoded, its format aligned, cut to a square."""
 
-import errno
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from genimage_core.data.alignment import reencode
 from genimage_core.data.crop import cut_square
+from genimage_core.data.file_facts import BAD_HEADER, BOMB, formats, is_bomb, read_facts
 from genimage_core.data.jpeg_quality import jpeg_quality
-
-# A PostScript file that is called .png must not start an interpreter.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 
 class UnreadableImage(ValueError):
     """An image file that cannot be decoded.
 
     Attributes:
-        reason: In a few words, e.g. "truncated".
+        reason: One of `file_facts.REASONS`, or "too large for JPEG".
     """
 
     def __init__(self, path: Path, reason: str, detail: object) -> None:
@@ -55,30 +52,21 @@ def read_image(path: Path) -> Image.Image:
         UnreadableImage: If that cannot be done; a truncated file counts.
     """
     try:
-        with Image.open(path, formats=FORMATS) as file:
+        with Image.open(path, formats=formats()) as file:
+            if is_bomb(file.size):
+                raise UnreadableImage(path, BOMB, f"{file.width} x {file.height} pixels")
             return file.convert("RGB")
-    except MemoryError:
+    except (MemoryError, UnreadableImage):
         raise
     except Exception as error:  # on damaged data decoders raise nearly everything
-        raise UnreadableImage(path, _reason(path, error), " ".join(str(error).split())) from error
-
-
-def _reason(path: Path, error: Exception) -> str:
-    if isinstance(error, Image.DecompressionBombError):
-        return "decompression bomb"
-    if isinstance(error, OSError) and error.errno is not None:
-        return "not an image" if error.errno == errno.EISDIR else "unreadable"
-    if path.stat().st_size == 0:
-        return "zero bytes"
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image"
-    return "truncated" if "truncated" in str(error).lower() else "bad header"
+        reason = read_facts(path).error or BAD_HEADER
+        raise UnreadableImage(path, reason, " ".join(str(error).split())) from error
 
 
 def read_size(path: Path) -> tuple[int, int] | None:
     """Return width and height by the header, None if it cannot be read."""
     try:
-        with Image.open(path, formats=FORMATS) as file:
+        with Image.open(path, formats=formats()) as file:
             return file.size
     except Exception:  # as above
         return None
@@ -87,7 +75,7 @@ def read_size(path: Path) -> tuple[int, int] | None:
 def read_quality(path: Path) -> int | None:
     """Return the JPEG quality (1 to 100) by the header, None if there is no known one."""
     try:
-        with Image.open(path, formats=FORMATS) as file:
+        with Image.open(path, formats=formats()) as file:
             return jpeg_quality(getattr(file, "quantization", {}))
     except Exception:  # as above
         return None
