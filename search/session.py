@@ -147,6 +147,7 @@ def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Co
         checked.base.generators,
         space.data.format_alignment,
         inputs.simulated or checked.base.simulated,
+        space.data.crop,
     )
     target = checked.run_dir / "base.safetensors"
     task = BaseTask(space, checked.base, inputs.layout, checked.cache, info, target)

@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT", help="safetensors files")
     parser.add_argument("--data", type=Path, required=True, metavar="ROOT", help="data root")
     parser.add_argument("--layout", type=Path, metavar="FILE", help="mapping (YAML) for a tree of your own")
+    parser.add_argument("--follow-links", action="store_true", help="follow links that lead out of ROOT")
     parser.add_argument("--generators", metavar="A,B", help="only these; others are not touched")
     parser.add_argument("--per-class", type=int, default=500, metavar="N", help="images each (500)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the choice of images (0)")
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     """Score every checkpoint on every generator and print a table for each."""
     mapping = read_yaml(arguments.layout) if arguments.layout else None
     names = arguments.generators.split(",") if arguments.generators else None
-    layout = find_layout(arguments.data, names, mapping=mapping)
+    layout = find_layout(arguments.data, names, mapping=mapping, follow_links=arguments.follow_links)
     record = {}
     for path in arguments.checkpoints:
         info = read_info(path)
@@ -67,12 +68,16 @@ def _score(
     tracks = TRACKS if arguments.tracks else {info.format_alignment: info.format_alignment}
     generators = sorted({place.generator for place in layout.places if place.split == "val"})
     rows = {}
+    settings = DataSettings(
+        image_size=info.image_size,
+        val_per_class=arguments.per_class,
+        crop="resize" if info.crop == "resize" else "centre",  # the centre of `random` is that of `centre`
+        follow_links=arguments.follow_links,
+    )
     for track, alignment in tracks.items():
-        settings = DataSettings(
-            image_size=info.image_size, val_per_class=arguments.per_class, format_alignment=alignment
-        )
+        aligned = replace(settings, format_alignment=alignment)
         sets = {
-            name: load_images(layout, name, "val", settings, arguments.seed, cache_folder())
+            name: load_images(layout, name, "val", aligned, arguments.seed, cache_folder())
             for name in generators
         }
         rows[track] = evaluate(detector, sets)

@@ -17,6 +17,7 @@ class CheckpointInfo:
         generators: Every generator that these weights have been trained on, their base included.
         format_alignment: How its images were aligned.
         simulated: Whether those generators were the simulated ones of `mini`.
+        crop: How its images were cut, one of `settings.CROPS`.
     """
 
     detector: str
@@ -24,6 +25,7 @@ class CheckpointInfo:
     generators: tuple[str, ...] = ()
     format_alignment: str = "none"
     simulated: bool = False
+    crop: str = "centre"
 
 
 def require_fit(path: Path, detector: str, image_size: int) -> CheckpointInfo:
@@ -41,7 +43,7 @@ def require_fit(path: Path, detector: str, image_size: int) -> CheckpointInfo:
 
 
 def _check_types(info: CheckpointInfo) -> None:
-    names = (info.detector, info.format_alignment, *info.generators)
+    names = (info.detector, info.format_alignment, info.crop, *info.generators)
     if not all(isinstance(name, str) for name in names) or type(info.image_size) is not int:
         raise TypeError(f"its description does not make sense: {info}")
 

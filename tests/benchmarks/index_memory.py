@@ -30,7 +30,7 @@ from PIL import Image
 
 from genimage_core.data.imagenet_class import synsets
 from genimage_core.data.index import build_index, read_index
-from genimage_core.data.layout import CLASS_FOLDERS, Layout, Place
+from genimage_core.data.layout import CLASS_FOLDERS, Layout, find_layout
 from genimage_core.data.quarantine import quarantine
 from genimage_core.generators import GENIMAGE
 
@@ -97,7 +97,7 @@ def measure(layout: Layout, target: Path, workers: int) -> dict[str, Any]:
 def make_tree(root: Path, entries: int) -> Layout:
     """Links in GenImage's shape: eight generators, two splits, two classes."""
     sources = {label: source_images(root.parent / "sources", label, entries) for label in (0, 1)}
-    places, ids = [], synsets()
+    ids = synsets()
     for generator in GENIMAGE.generators:
         for split, share in (("train", 1 - VAL_SHARE), ("val", VAL_SHARE)):
             for label, name in enumerate(CLASS_FOLDERS):
@@ -110,8 +110,7 @@ def make_tree(root: Path, entries: int) -> Layout:
                         f"{number % 1000:03d}_{word}_{number:06d}.png",
                     )
                     os.link(next(sources[label]), folder / (fake if label else real))
-                places.append(Place(generator.name, split, label, folder))
-    return Layout(root, "genimage", GENIMAGE, tuple(places))
+    return find_layout(root)
 
 
 def source_images(folder: Path, label: int, entries: int) -> Iterator[Path]:

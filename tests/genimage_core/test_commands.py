@@ -128,3 +128,12 @@ def test_a_folder_that_cannot_be_written_is_one_line(capsys, root, tmp_path):
     (tmp_path / "file").touch()
     error = run(capsys, "data", "audit", root, "--workers", 1, "--out", tmp_path / "file" / "page", code=1)
     assert error.startswith("failed: ") and error.count("\n") == 1 and "file" in error
+
+
+def test_a_detector_is_evaluated_on_images_cut_as_in_its_training(capsys, root, cache, tmp_path):
+    for crop in ("centre", "random", "resize"):
+        info = CheckpointInfo("swin_nano", 32, ("glide",), "none", crop=crop)
+        save_checkpoint(tmp_path / f"{crop}.safetensors", build_detector("swin_nano", image_size=32), info)
+        run(capsys, "evaluate", tmp_path / f"{crop}.safetensors", "--data", root, "--per-class", 20)
+    manifests = [json.loads(path.read_text()) for path in (cache / "decoded").glob("*/manifest.json")]
+    assert sorted(m["recipe"]["crop"] for m in manifests) == ["centre", "resize"]
