@@ -104,6 +104,18 @@ def test_apr_s_leaves_an_image_alone_whose_copy_did_not_move():
     assert torch.equal(same, ~params.flip[:, 0])
 
 
+@pytest.mark.parametrize("weight, amplitudes", [(1.0, (0.2, 0.1)), (0.75, (0.175, 0.125))])
+def test_apr_p_takes_the_amplitude_of_the_partner_and_keeps_its_own_phase(weight, amplitudes):
+    def pair(first, second):
+        return torch.cat(
+            [cosine(6, 8, phase=0.7, amplitude=first), cosine(6, 8, phase=-0.4, amplitude=second)]
+        )
+
+    policy = FrequencyPolicy(amplitude_mix=weight, mix_kind="apr_p", mix_across_classes=True)
+    changed = apply(pair(0.1, 0.2), draw(policy, labels=torch.zeros(2)))
+    torch.testing.assert_close(changed, pair(*amplitudes), atol=1e-5, rtol=0)
+
+
 def test_fda_swaps_amplitudes_up_to_its_radius_and_the_mean_with_them():
     second = cosine(2, 2, amplitude=0.05) + cosine(6, 8, amplitude=0.05) - 0.5
     images = torch.cat([cosine(2, 2, amplitude=0.1) - 0.1, second])
