@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -188,13 +189,13 @@ def test_memory_format_changes_nothing(policy):
 def transforms(policy, monkeypatch):
     """Name and number of planes of every transform of six images."""
     calls = []
+
+    def record(name, transform, x, **more):
+        calls.append((name, x.shape[:-2].numel()))
+        return transform(x, **more)
+
     for name in ("rfft2", "irfft2"):
-
-        def record(x, name=name, transform=getattr(torch.fft, name), **more):
-            calls.append((name, x.shape[:-2].numel()))
-            return transform(x, **more)
-
-        monkeypatch.setattr(torch.fft, name, record)
+        monkeypatch.setattr(torch.fft, name, partial(record, name, getattr(torch.fft, name)))
     apply(noise_images(), draw(policy))
     return calls
 
@@ -249,7 +250,6 @@ def test_the_default_is_the_identity():
         {"mask_kind": "ring", "mask_radius": 0.0},
         {"phase_perturb_prob": 1.0, "phase_perturb_scale": 0.0},
         {"phase_perturb_prob": 0.0, "phase_perturb_scale": 1.0},
-        {"mix_kind": "apr_s", "rotation": 30.0},
         {"mix_kind": "apr_s", "amplitude_mix": 1.0},
     ],
 )

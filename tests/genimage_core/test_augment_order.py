@@ -104,6 +104,20 @@ def test_apr_s_leaves_an_image_alone_whose_copy_did_not_move():
     assert torch.equal(same, ~params.flip[:, 0])
 
 
+@pytest.mark.parametrize("switched_off", [{"amplitude_mix": 0.0}, {"mix_prob": 0.0}], ids=str)
+def test_apr_s_that_mixes_nothing_is_like_any_other_kind(switched_off, monkeypatch):
+    values = {"noise_scale": 0.3, "amplitude_mix": 1.0, "flip_prob": 0.5, "jpeg_prob": 0.5} | switched_off
+    alone, other = (draw(FrequencyPolicy(mix_kind=kind, **values)) for kind in ("apr_s", "fact"))
+    images = noise_images()
+    assert not alone.mix.any()
+    assert torch.equal(alone.changes, other.changes)
+    assert torch.equal(apply(images, alone), apply(images, other))
+    moves, jpeg = [], degrade.jpeg
+    monkeypatch.setattr(degrade, "jpeg", lambda *args: moves.append(1) or jpeg(*args))
+    apply(images, alone)
+    assert len(moves) == 1
+
+
 @pytest.mark.parametrize("weight, amplitudes", [(1.0, (0.2, 0.1)), (0.75, (0.175, 0.125))])
 def test_apr_p_takes_the_amplitude_of_the_partner_and_keeps_its_own_phase(weight, amplitudes):
     def pair(first, second):

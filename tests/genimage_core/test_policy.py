@@ -57,6 +57,19 @@ def test_apr_s_leaves_the_companions_to_the_copy():
     assert policy.spectral == ("mix",)
 
 
+NO_MIXING = [{"amplitude_mix": 0.0}, {"mix_prob": 0.0}, {"blend_alpha": 0.0}]
+
+
+@pytest.mark.parametrize("switched_off", NO_MIXING, ids=str)
+def test_apr_s_that_mixes_nothing_leaves_the_companions_to_the_image(switched_off):
+    values = {"amplitude_mix": 1.0, "noise_scale": 0.3, "blur_sigma": 1.0, **FLIPS} | switched_off
+    policy = FrequencyPolicy(mix_kind="apr_s", **values)
+    fact = FrequencyPolicy(mix_kind="fact", **values)
+    assert policy.copying == ()
+    assert policy.spatial == fact.spatial == (("flip",), ("blur",))
+    assert policy.spectral == fact.spectral
+
+
 @pytest.mark.parametrize(
     "field, value, message",
     [
