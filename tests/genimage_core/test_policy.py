@@ -1,10 +1,12 @@
 import json
 import math
 from dataclasses import replace
+from itertools import combinations, product
 
 import pytest
 from augmentations import FLIPS, POLICIES
 
+from genimage_core.limits import BOUNDS, CHOICES, CONSTRAINED, SWITCHES, WHOLE
 from genimage_core.policy import FrequencyPolicy
 
 ORDER = FrequencyPolicy.order
@@ -121,6 +123,28 @@ def test_a_value_that_is_not_allowed_is_named(field, value, message):
 def test_a_band_upside_down_is_refused(band):
     with pytest.raises(ValueError, match=f"{band}_low must be at most {band}_high, 0.2, got 0.4"):
         FrequencyPolicy(**{f"{band}_low": 0.4, f"{band}_high": 0.2})
+
+
+def allowed(**values):
+    try:
+        FrequencyPolicy(**values)
+    except ValueError:
+        return False
+    return True
+
+
+def test_the_fields_that_constrain_each_other_are_listed():
+    """Every pair of the outermost values of all fields, each of which is allowed alone."""
+    ends = {name: CHOICES.get(name, BOUNDS.get(name, (0.0, 1.0))[:2]) for name in FrequencyPolicy().to_dict()}
+    ends |= {name: (False, True) for name in SWITCHES} | {name: tuple(map(int, ends[name])) for name in WHOLE}
+    ends["order"] = (ORDER,)
+    found = {
+        frozenset((one, other))
+        for one, other in combinations(ends, 2)
+        for a, b in product(ends[one], ends[other])
+        if allowed(**{one: a}) and allowed(**{other: b}) and not allowed(**{one: a, other: b})
+    }
+    assert found == {frozenset(pair) for pair in CONSTRAINED}
 
 
 @pytest.mark.parametrize("operation", ["add", "subtract", "overlay"])
