@@ -8,8 +8,10 @@ import torch
 import yaml
 
 from genimage_core.augment import apply, sample
+from genimage_core.limits import SPATIAL, SPECTRAL
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.settings import DataSettings, DetectorSettings, TrainingSettings
+from genimage_core.showcase import single_operations
 from search.searcher import suggest_parameters
 from search.space import SEARCHABLE, Choices, Range, Space, build_protocol, dump_space, load_space, settle
 
@@ -89,6 +91,16 @@ def test_the_example_searches_the_five_parameters_of_the_study():
     space = load_space(next(path for path in SPACES if path.name == "fft.yaml"))
     studied = {"mask_radius", "noise_scale", "phase_perturb_prob", "blend_alpha", "freeze_depth"}
     assert set(space.parameters) == studied
+
+
+def test_the_wide_example_searches_every_operation_and_names_the_fields_that_it_leaves_out():
+    path = next(path for path in SPACES if path.name == "everything.yaml")
+    searched = set(load_space(path).parameters)
+    header = "".join(line for line in path.read_text().splitlines(True) if line.startswith("#"))
+    left_out = set(header.partition("defaults: ")[2].partition(".\n")[0].replace("#", " ").split())
+    assert {name.strip(",") for name in left_out} == {f.name for f in fields(FrequencyPolicy)} - searched
+    choices = {name: {"choices": entry.ends} for name, entry in load_space(path).parameters.items()}
+    assert {name.split()[0] for name in single_operations(choices)} == set(SPATIAL + SPECTRAL)
 
 
 def test_every_field_of_policy_training_and_detector_can_be_searched():
