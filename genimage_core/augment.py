@@ -30,12 +30,17 @@ Lent = tuple[Tensor, Tensor]  # images, and the rows among them that lend amplit
 def apply(images: Tensor, params: AugmentParams) -> Tensor:
     """Change every image by the strengths drawn for it.
 
-    All operations on spectra share one forward and one backward transform, in float32 also under autocast.
-    Images whose strengths are all zero come back bit for bit; if the policy is the identity, `images` itself
-    is returned. No gradient flows.
+    All operations on spectra share one call of the forward transform and one of the backward transform, in
+    float32 also under autocast; a CPU makes these two calls for every block of images (`block_size`). The
+    planes of an image, one under `luma` and three otherwise, go through both. As many of its partner go
+    through the forward call beside them if that is a copy (`apr_s`), and on a CPU if mixing is the first
+    operation on spectra.
+
+    Images whose strengths are all zero come back bit for bit. If the policy is the identity or the batch is
+    empty, `images` itself is returned, with its gradient if it has one; what is changed carries none.
 
     Args:
-        images: float32 (B, 3, H, W) in [0, 1], on any device; not written to.
+        images: float32 (B, 3, H, W) in [0, 1], on any device, B may be 0; not written to.
         params: From `sample`, with n = B.
 
     Returns:
@@ -45,7 +50,7 @@ def apply(images: Tensor, params: AugmentParams) -> Tensor:
         ValueError: If `images` is not what is described above, or `params` is of another batch.
     """
     _check_images(images, params)
-    if params.policy.is_identity:
+    if params.policy.is_identity or len(images) == 0:
         return images
     early, late = params.policy.spatial
     with torch.autocast(images.device.type, enabled=False):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from genimage_core.data.pixels import decode
 from genimage_core.policy import FrequencyPolicy
+from genimage_core.settings import require
 from genimage_core.showcase import show, single_operations
 from genimage_core.spectrum import log_amplitude_picture, scaled_by
 from genimage_core.training import to_batch
@@ -33,13 +34,14 @@ def draw_contact_sheet(
     Args:
         image: Any image that Pillow reads; its centre is shown at native scale.
         space: The `space` section of a space file.
-        size: Side of what is shown, in pixels.
+        size: Side of what is shown, in pixels, at least 1.
         partner: Image whose amplitudes are mixed in; by default the first one turned by a quarter.
         seed: Of the random fields.
 
     Raises:
-        ValueError: If an image cannot be read, or the space has no operation.
+        ValueError: If an image cannot be read, the size is not allowed, or the space has no operation.
     """
+    require(isinstance(size, int) and size >= 1, "size", size, "a whole number of pixels, at least 1")
     policies = single_operations(space)
     if not policies:
         raise ValueError("the space changes no image: it names no operation, or only with zero strength")

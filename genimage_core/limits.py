@@ -53,6 +53,8 @@ CHOICES = {
 WHOLE = ("peak_count", "jpeg_quality")
 SWITCHES = ("mask_keeps_mean", "mix_across_classes")
 BANDS = ("noise", "peak", "phase")  # from *_low to *_high
+# Pairs of fields whose values must go together; all else is free.
+CONSTRAINED = (*((f"{band}_low", f"{band}_high") for band in BANDS), ("blend_domain", "blend_operation"))
 
 
 def check(policy: Mapping[str, Any]) -> None:

@@ -61,7 +61,9 @@ class FrequencyPolicy:
         mix_kind: `fact`: l ~ U(0, amplitude_mix) in all bins (Xu et al., CVPR 2021). `fda`: l = amplitude_mix
             for |f| <= r, r ~ U(0, mix_radius), the mean included (Yang & Soatto, CVPR 2020). `apr_p`:
             l = amplitude_mix in all bins (Chen et al., ICCV 2021). `apr_s`: likewise, but the partner is a
-            copy of the image under the spatial companions, which then leave the image alone (ibid.).
+            copy of the image under the spatial companions, which make nothing else: they leave every image
+            alone, whether or not it is mixed (ibid.). If the policy mixes nothing (`amplitude_mix`,
+            `mix_prob` or `blend_alpha` is 0), they act on the image as under any other kind.
         mix_radius: 0 to sqrt(1/2) cycles per pixel, for `fda`.
         mix_across_classes: Take partners from the whole batch. A real image with the amplitude of a fake
             may carry the traces of the fake under the label of a real one.
@@ -70,7 +72,9 @@ class FrequencyPolicy:
             moves by the share a of the shorter arc.
         blend_operation: `average`: (1 - a) x + a x'. `add` and `subtract`: x + a (x' - m) and x - a (x' - m),
             where m is the mean of x' by channel; with it pictures would saturate. `overlay`:
-            (1 - a) x + a o, where o = 2 x x' if x < 1/2 and 1 - 2 (1 - x)(1 - x') otherwise.
+            (1 - a) x + a o, where o = 2 x x' if x < 1/2 and 1 - 2 (1 - x)(1 - x') otherwise. All but
+            `average` jump where strengths leave zero: a whole picture of weight a is combined with the
+            image as soon as any operation on spectra acts on it, however weakly.
         channels: `rgb` treats the three channels alike, with the same strengths and fields; `independent`
             draws both for each (the partner is shared); `luma` changes the luma (BT.601) and adds its change
             to every channel, which keeps the differences of colour.
@@ -148,7 +152,7 @@ class FrequencyPolicy:
     @cached_property
     def spatial(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Spatial companions that can change the image before and after its spectrum is, in order."""
-        companions = () if self.mix_kind == "apr_s" else self._acting(SPATIAL)
+        companions = () if self.copying else self._acting(SPATIAL)
         place = self.order.split().index
         first = min(map(place, SPECTRAL))
         early = tuple(name for name in companions if place(name) < first)
@@ -156,8 +160,12 @@ class FrequencyPolicy:
 
     @cached_property
     def copying(self) -> tuple[str, ...]:
-        """Spatial companions that make the copy of the image that `apr_s` takes for its partner, in order."""
-        return self._acting(SPATIAL) if self.mix_kind == "apr_s" else ()
+        """Spatial companions that make the copy that `apr_s` takes for its partner, in order.
+
+        None if the policy mixes nothing: then they are among `spatial`.
+        """
+        mixes = min(self.amplitude_mix, self.mix_prob, self.blend_alpha) > 0
+        return self._acting(SPATIAL) if mixes and self.mix_kind == "apr_s" else ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON knows them; `from_dict` is the way back."""

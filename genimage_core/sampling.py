@@ -72,8 +72,10 @@ class AugmentParams:
     def changes(self) -> Tensor:
         """Whether each image has a strength other than zero, bool (n,)."""
         early, late = self.policy.spatial
-        moved = [getattr(self, name).view(len(self), -1) != 0 for name in early + late]
-        return torch.cat([self.spectral_changes, *moved], 1).any(1)
+        changes = self.spectral_changes.any(1)
+        for name in early + late:
+            changes |= _acts_on(getattr(self, name))
+        return changes
 
     @property
     def spectral_changes(self) -> Tensor:
@@ -193,7 +195,7 @@ def _draw_spatial(policy: FrequencyPolicy, number: Draw) -> dict[str, Tensor]:
     shifts = torch.stack([policy.translation * _centred(number, side) for side in sides], 1)
     shifted = _acts(number, Stream.TRANSLATE_ROWS, policy.translation_prob)
     angle = policy.rotation * _centred(number, Stream.ROTATE)
-    quality = policy.jpeg_quality + number(Stream.JPEG) * (101 - policy.jpeg_quality)
+    drawn = quality(policy.jpeg_quality, number(Stream.JPEG))
     flips = (
         _acts(number, Stream.FLIP, policy.flip_prob),
         _acts(number, Stream.VERTICAL_FLIP, policy.vertical_flip_prob),
@@ -203,8 +205,19 @@ def _draw_spatial(policy: FrequencyPolicy, number: Draw) -> dict[str, Tensor]:
         "rotate": angle * _acts(number, Stream.ROTATE, policy.rotation_prob),
         "translate": shifts * shifted[:, None],
         "blur": _strength(number, Stream.BLUR, policy.blur_sigma, policy.blur_prob),
-        "jpeg": quality.long() * _acts(number, Stream.JPEG, policy.jpeg_prob),
+        "jpeg": drawn * _acts(number, Stream.JPEG, policy.jpeg_prob),
     }
+
+
+def quality(lowest: int, number: Tensor) -> Tensor:
+    """JPEG quality, int64, uniform over the integers from `lowest` to 100.
+
+    Args:
+        lowest: 1 to 100.
+        number: float32 of any shape, uniform in [0, 1).
+    """
+    # In float32 the sum rounds up to 101 for the largest numbers below 1.
+    return (lowest + number * (101 - lowest)).long().clamp_(max=100)
 
 
 def _partners(policy: FrequencyPolicy, order: Tensor, labels: Tensor | None) -> Tensor:
@@ -224,5 +237,10 @@ def _differs(policy: FrequencyPolicy, partner: Tensor, spatial: Mapping[str, Ten
     """Whether every image has a partner other than itself, bool (n,)."""
     differs = partner != torch.arange(len(partner))
     for name in policy.copying:
-        differs |= (spatial[name].view(len(partner), -1) != 0).any(1)
+        differs |= _acts_on(spatial[name])
     return differs
+
+
+def _acts_on(strengths: Tensor) -> Tensor:
+    """Whether any strength of every image, (n,) or (n, k), is other than zero, bool (n,); n may be 0."""
+    return (strengths != 0).unsqueeze(-1).flatten(1).any(1)

@@ -9,23 +9,33 @@ import torch
 from torch import Tensor
 
 from genimage_core.augment import AugmentParams, FrequencyPolicy, apply, sample
-from genimage_core.limits import CORNER, SPATIAL
+from genimage_core.limits import CHOICES, CORNER, SPATIAL
+from genimage_core.settings import require
 
 FIELDS = {
     "flip": ("flip_prob", "vertical_flip_prob"),
-    "rotate": ("rotation",),
-    "translate": ("translation",),
-    "mix": ("amplitude_mix", "mix_kind", "mix_radius"),
-    "tilt": ("tilt", "tilt_knee"),
-    "noise": ("noise_scale", "noise_low", "noise_high"),
+    "rotate": ("rotation", "rotation_prob"),
+    "translate": ("translation", "translation_prob"),
+    "mix": ("amplitude_mix", "mix_kind", "mix_radius", "mix_prob"),
+    "tilt": ("tilt", "tilt_knee", "tilt_prob"),
+    "noise": ("noise_scale", "noise_low", "noise_high", "noise_prob"),
     "phase": ("phase_perturb_prob", "phase_perturb_scale", "phase_kind", "phase_low", "phase_high"),
-    "mask": ("mask_kind", "mask_radius", "mask_softness", "mask_keeps_mean"),
-    "peaks": ("peak_scale", "peak_count", "peak_low", "peak_high"),
-    "blur": ("blur_sigma",),
+    "mask": ("mask_kind", "mask_radius", "mask_softness", "mask_keeps_mean", "mask_prob"),
+    "peaks": ("peak_scale", "peak_count", "peak_low", "peak_high", "peak_prob"),
+    "blur": ("blur_sigma", "blur_prob"),
     "jpeg": ("jpeg_prob", "jpeg_quality"),
 }
 KINDS = ("mask_kind", "mix_kind", "phase_kind")
-LOW_IS_STRONG = ("noise_low", "tilt_knee", "peak_low", "phase_low", "jpeg_quality")
+# A wide band, a low knee and a hard edge change most; so does `mask_radius` of a low-pass, and no other.
+LOW_IS_STRONG = (
+    "noise_low",
+    "phase_low",
+    "peak_low",
+    "tilt_knee",
+    "mask_softness",
+    "mask_keeps_mean",
+    "jpeg_quality",
+)
 
 
 def single_operations(space: Mapping[str, Any]) -> dict[str, FrequencyPolicy]:
@@ -40,6 +50,8 @@ def single_operations(space: Mapping[str, Any]) -> dict[str, FrequencyPolicy]:
     Raises:
         ValueError: If a value is not allowed.
     """
+    for name, entry in space.items():
+        _check_entry(name, entry)
     found = {}
     for operation, names in FIELDS.items():
         kinds = [name for name in names if name in KINDS]
@@ -97,6 +109,22 @@ def _greatest(policy: FrequencyPolicy) -> dict[str, float]:
         "translate": policy.translation,
         "blur": policy.blur_sigma,
     }
+
+
+def _check_entry(name: str, entry: object) -> None:
+    """Raise `ValueError` unless an entry has a value, a list of choices, or two ends; kinds have no ends."""
+    if not isinstance(entry, Mapping):
+        return
+    if "choices" in entry:
+        choices = entry["choices"]
+        is_list = isinstance(choices, list | tuple) and len(choices) > 0
+        require(is_list, f"choices of {name}", choices, "a list of at least one value")
+        return
+    allowed = "a value or {choices}" if name in CHOICES else "a value, {low, high} or {choices}"
+    require(name not in CHOICES and {"low", "high"} <= set(entry), name, entry, allowed)
+    for end in ("low", "high"):
+        number = isinstance(entry[end], int | float) and not isinstance(entry[end], bool)
+        require(number, f"{end} of {name}", entry[end], "a number")
 
 
 def _choices(entry: object) -> list[Any]:

@@ -5,6 +5,7 @@ Every mistake becomes one line that names the key, the value and what is allowed
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,7 +22,7 @@ from pydantic import (
 
 from genimage_core.data.mapping import read_mapping
 from genimage_core.generators import GENIMAGE, Catalog
-from genimage_core.limits import WHOLE
+from genimage_core.limits import CONSTRAINED, WHOLE
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import OBJECTIVES, Protocol, TrainOn
 from genimage_core.settings import DataSettings, DetectorSettings, TrainingSettings, require
@@ -179,17 +180,17 @@ class Space(_Section):
 
     @model_validator(mode="after")
     def _check_space(self) -> "Space":
+        sections = self.model_copy(update={"space": {}})
         for key, entry in self.space.items():
             require(key in SEARCHABLE, f"space.{key}: key", key, f"one of {', '.join(SEARCHABLE)}")
-            values = entry.ends if isinstance(entry, Range | Choices) else (entry,)
             if isinstance(entry, Range) and key in WHOLE_FIELDS:
                 require(entry.type == "int", f"space.{key}: type", entry.type, "int (whole numbers)")
-            for value in values:
-                try:
-                    settle(self, {key: value})
-                except (ValueError, TypeError) as error:
-                    raise ValueError(f"space.{key}: {error}") from error
+            for value in _ends(entry):
+                _check_values(sections, {key: value})
             _check_condition(key, entry, self.space)
+        for pair in CONSTRAINED:
+            for values in _meeting(pair, self.space):
+                _check_values(sections, values)
         return self
 
 
@@ -220,9 +221,38 @@ def settle(space: Space, values: Mapping[str, Value], *, baseline: bool = False)
     return TrialPlan(FrequencyPolicy(**part(POLICY_FIELDS)), training, detector.freeze_depth)
 
 
+def _ends(entry: Parameter | Value) -> tuple[Value, ...]:
+    return entry.ends if isinstance(entry, Range | Choices) else (entry,)
+
+
+def _conditions(entry: Parameter | Value) -> dict[str, list[Value]]:
+    return (entry.when or {}) if isinstance(entry, Range | Choices) else {}
+
+
+def _check_values(sections: Space, values: Mapping[str, Value]) -> None:
+    """Raise `ValueError`, naming the keys, unless these values are possible in one trial."""
+    try:
+        settle(sections, values)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{' and '.join(f'space.{key}' for key in values)}: {error}") from error
+
+
+def _meeting(pair: tuple[str, str], space: Mapping[str, Parameter | Value]) -> list[dict[str, Value]]:
+    """Every two ends of a pair of fields that one trial can draw, given the conditions of both."""
+    if not all(key in space for key in pair):
+        return []
+    met: dict[str, list[Value]] = {}
+    for key in pair:
+        for parent, values in _conditions(space[key]).items():
+            met[parent] = [value for value in values if value in met.get(parent, values)]
+    if not all(met.values()):
+        return []
+    ends = [met.get(key, _ends(space[key])) for key in pair]
+    return [dict(zip(pair, values, strict=True)) for values in product(*ends)]
+
+
 def _check_condition(key: str, entry: Parameter | Value, space: Mapping[str, Parameter | Value]) -> None:
-    when = entry.when if isinstance(entry, Range | Choices) else None
-    for other, values in (when or {}).items():
+    for other, values in _conditions(entry).items():
         parent = space.get(other)
         if not isinstance(parent, Choices) or parent.when is not None:
             raise ValueError(f"space.{key}.when: {other} must be an unconditional parameter with choices")

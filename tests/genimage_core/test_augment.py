@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from augmentations import (
+    FLIPS,
     LABELS,
     POLICIES,
     SPECTRAL_POLICIES,
@@ -17,6 +19,7 @@ from augmentations import (
     stop,
     tensors,
 )
+from torch.overrides import TorchFunctionMode
 
 from genimage_core import augment, operations
 from genimage_core.augment import AugmentParams, FrequencyPolicy, apply, sample
@@ -105,6 +108,31 @@ def test_an_image_does_not_depend_on_the_size_of_the_batch(policy, monkeypatch):
     torch.testing.assert_close(apply(images, params), together, atol=1e-6, rtol=0)
 
 
+NOISE_FIRST = "flip rotate translate noise mix tilt phase mask peaks blur jpeg"
+
+
+@pytest.mark.parametrize("order", [FrequencyPolicy.order, NOISE_FIRST], ids=["mix_first", "noise_first"])
+@pytest.mark.parametrize("channels", ["rgb", "independent", "luma"])
+@pytest.mark.parametrize("kind", ["fact", "fda", "apr_p", "apr_s"])
+def test_partners_are_found_beyond_the_block(kind, channels, order, monkeypatch):
+    policy = FrequencyPolicy(
+        amplitude_mix=0.8,
+        mix_kind=kind,
+        mix_radius=0.4,
+        noise_scale=0.3,
+        channels=channels,
+        order=order,
+        **FLIPS,
+    )
+    images, params = noise_images(20), draw(policy, labels=torch.zeros(20))
+    together = apply(images, params)
+    elsewhere = params.partner // 7 != torch.arange(20) // 7
+    assert elsewhere.any() == (kind != "apr_s")
+    monkeypatch.setattr(augment, "CPU_BLOCK", 7 * 32 * 32)
+    assert augment.block_size(images) == 7
+    assert torch.equal(apply(images, params), together)
+
+
 @pytest.mark.parametrize("size", [*SIZES, (2, 2), (1, 1), (1, 8), (8, 1)])
 @pytest.mark.parametrize("policy", SPECTRAL_POLICIES.values(), ids=SPECTRAL_POLICIES)
 def test_the_spectrum_is_that_of_a_real_image(policy, size):
@@ -125,10 +153,30 @@ def test_the_mean_is_kept(policy):
     torch.testing.assert_close(changed.mean((2, 3)), images.mean((2, 3)), atol=1e-5, rtol=0)
 
 
+class AutocastOps(TorchFunctionMode):
+    """Records the functions that make real numbers while autocast is on.
+
+    On a CPU autocast leaves the transforms alone and rounds convolutions only, so values tell too little.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.seen = [], 0
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        makes = isinstance(result, torch.Tensor) and (result.is_floating_point() or result.is_complex())
+        self.seen += makes
+        if makes and torch.is_autocast_enabled("cpu"):
+            self.found.append(function)
+        return result
+
+
 def test_autocast_changes_nothing(policy):
     images, params = noise_images(), draw(policy)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast("cpu", dtype=torch.bfloat16), AutocastOps() as operations:
         under = apply(images, params)
+    assert operations.seen and not operations.found
     assert torch.equal(under, apply(images, params))
 
 
@@ -138,16 +186,35 @@ def test_memory_format_changes_nothing(policy):
     torch.testing.assert_close(apply(transposed, params), apply(images, params), atol=1e-6, rtol=0)
 
 
-def test_one_transform_there_and_one_back(policy, monkeypatch):
+def transforms(policy, monkeypatch):
+    """Name and number of planes of every transform of six images."""
     calls = []
+
+    def record(name, transform, x, **more):
+        calls.append((name, x.shape[:-2].numel()))
+        return transform(x, **more)
+
     for name in ("rfft2", "irfft2"):
-        transform = getattr(torch.fft, name)
-        record = lambda *args, name=name, transform=transform, **more: (  # noqa: E731
-            calls.append(name) or transform(*args, **more)
-        )
-        monkeypatch.setattr(torch.fft, name, record)
+        monkeypatch.setattr(torch.fft, name, partial(record, name, getattr(torch.fft, name)))
     apply(noise_images(), draw(policy))
-    assert calls == (["rfft2", "irfft2"] if policy.spectral else [])
+    return calls
+
+
+def test_one_call_there_and_one_back(policy, monkeypatch):
+    planes = 6 * (1 if policy.channels == "luma" else 3)
+    partners = planes * (bool(policy.copying) or policy.spectral[:1] == ("mix",))
+    calls = [("rfft2", planes + partners), ("irfft2", planes)]
+    assert transforms(policy, monkeypatch) == (calls if policy.spectral else [])
+
+
+@pytest.mark.parametrize(
+    "name, planes",
+    [("noise", 18), ("luma", 6), ("fact", 36), ("apr_s", 36), ("everything_reversed", 18)],
+)
+def test_partners_are_transformed_beside_the_images_if_they_are_copies_or_come_first(
+    name, planes, monkeypatch
+):
+    assert transforms(POLICIES[name], monkeypatch)[0] == ("rfft2", planes)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -165,6 +232,11 @@ def test_no_gradient_flows(policy):
     assert not apply(images, draw(policy)).requires_grad
 
 
+def test_an_empty_batch_stays_empty(policy):
+    images = torch.zeros(0, 3, 8, 8)
+    assert apply(images, draw(policy, labels=torch.zeros(0))).shape == images.shape
+
+
 def test_the_default_is_the_identity():
     images, params = noise_images(), draw(FrequencyPolicy())
     assert not params.changes.any()
@@ -178,7 +250,6 @@ def test_the_default_is_the_identity():
         {"mask_kind": "ring", "mask_radius": 0.0},
         {"phase_perturb_prob": 1.0, "phase_perturb_scale": 0.0},
         {"phase_perturb_prob": 0.0, "phase_perturb_scale": 1.0},
-        {"mix_kind": "apr_s", "rotation": 30.0},
         {"mix_kind": "apr_s", "amplitude_mix": 1.0},
     ],
 )

@@ -9,7 +9,7 @@ import torch
 from augmentations import SPECTRAL_POLICIES, draw, noise_images, one
 from scipy import stats
 
-from genimage_core import operations
+from genimage_core import augment, operations
 from genimage_core.augment import FrequencyPolicy, apply
 from genimage_core.fields import STREAMS, Stream
 
@@ -21,7 +21,16 @@ QUANTILES /= QUANTILES.std()
 @pytest.mark.parametrize("size", [(16, 16), (17, 15), (8, 20), (15, 16)])
 @pytest.mark.parametrize("policy", SPECTRAL_POLICIES.values(), ids=SPECTRAL_POLICIES)
 def test_the_oracle_agrees(policy, size):
-    images, params = noise_images(size=size), draw(policy)
+    agree(noise_images(size=size), draw(policy))
+
+
+@pytest.mark.parametrize("policy", SPECTRAL_POLICIES.values(), ids=SPECTRAL_POLICIES)
+def test_the_oracle_agrees_block_by_block(policy, monkeypatch):
+    monkeypatch.setattr(augment, "CPU_BLOCK", 4 * 8 * 10)
+    agree(noise_images(size=(8, 10)), draw(policy))
+
+
+def agree(images, params):
     expected = oracle(images.double().numpy(), params)
     np.testing.assert_allclose(apply(images, params).numpy(), expected, atol=1e-5)
 
@@ -32,9 +41,7 @@ def test_the_oracle_agrees_about_peaks_on_bins_whose_value_is_real(size, alpha):
     policy = FrequencyPolicy(
         peak_scale=0.5, peak_count=2, peak_low=0.2, blend_domain="magnitude_phase", blend_alpha=alpha
     )
-    images, params = noise_images(64, size, contrast=0.2), draw(policy, labels=torch.zeros(64))
-    expected = oracle(images.double().numpy(), params)
-    np.testing.assert_allclose(apply(images, params).numpy(), expected, atol=1e-5)
+    agree(noise_images(64, size, contrast=0.2), draw(policy, labels=torch.zeros(64)))
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -104,6 +104,32 @@ def test_apr_s_leaves_an_image_alone_whose_copy_did_not_move():
     assert torch.equal(same, ~params.flip[:, 0])
 
 
+@pytest.mark.parametrize("switched_off", [{"amplitude_mix": 0.0}, {"mix_prob": 0.0}], ids=str)
+def test_apr_s_that_mixes_nothing_is_like_any_other_kind(switched_off, monkeypatch):
+    values = {"noise_scale": 0.3, "amplitude_mix": 1.0, "flip_prob": 0.5, "jpeg_prob": 0.5} | switched_off
+    alone, other = (draw(FrequencyPolicy(mix_kind=kind, **values)) for kind in ("apr_s", "fact"))
+    images = noise_images()
+    assert not alone.mix.any()
+    assert torch.equal(alone.changes, other.changes)
+    assert torch.equal(apply(images, alone), apply(images, other))
+    moves, jpeg = [], degrade.jpeg
+    monkeypatch.setattr(degrade, "jpeg", lambda *args: moves.append(1) or jpeg(*args))
+    apply(images, alone)
+    assert len(moves) == 1
+
+
+@pytest.mark.parametrize("weight, amplitudes", [(1.0, (0.2, 0.1)), (0.75, (0.175, 0.125))])
+def test_apr_p_takes_the_amplitude_of_the_partner_and_keeps_its_own_phase(weight, amplitudes):
+    def pair(first, second):
+        return torch.cat(
+            [cosine(6, 8, phase=0.7, amplitude=first), cosine(6, 8, phase=-0.4, amplitude=second)]
+        )
+
+    policy = FrequencyPolicy(amplitude_mix=weight, mix_kind="apr_p", mix_across_classes=True)
+    changed = apply(pair(0.1, 0.2), draw(policy, labels=torch.zeros(2)))
+    torch.testing.assert_close(changed, pair(*amplitudes), atol=1e-5, rtol=0)
+
+
 def test_fda_swaps_amplitudes_up_to_its_radius_and_the_mean_with_them():
     second = cosine(2, 2, amplitude=0.05) + cosine(6, 8, amplitude=0.05) - 0.5
     images = torch.cat([cosine(2, 2, amplitude=0.1) - 0.1, second])

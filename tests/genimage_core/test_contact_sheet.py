@@ -40,6 +40,16 @@ def test_every_operation_is_shown_at_three_strengths(image):
     assert shown["log-spectrum", 0][0, 0].max() > 0
 
 
+@pytest.mark.parametrize("size", [0, -3, 1.5])
+def test_a_size_that_is_not_allowed_is_refused(image, size):
+    with pytest.raises(ValueError, match=f"size must be a whole number of pixels, at least 1, got {size}"):
+        draw_contact_sheet(image, SPACE, size=size)
+
+
+def test_a_sheet_of_single_pixels_is_drawn(image):
+    assert pictures(draw_contact_sheet(image, SPACE, size=1))
+
+
 def test_the_command_writes_a_picture(image, tmp_path, capsys):
     (tmp_path / "space.yaml").write_text(yaml.safe_dump({"name": "x", "space": {**SPACE, "freeze_depth": 2}}))
     out = tmp_path / "sheet.png"

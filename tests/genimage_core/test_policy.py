@@ -1,10 +1,12 @@
 import json
 import math
 from dataclasses import replace
+from itertools import combinations, product
 
 import pytest
 from augmentations import FLIPS, POLICIES
 
+from genimage_core.limits import BOUNDS, CHOICES, CONSTRAINED, SWITCHES, WHOLE
 from genimage_core.policy import FrequencyPolicy
 
 ORDER = FrequencyPolicy.order
@@ -55,6 +57,19 @@ def test_apr_s_leaves_the_companions_to_the_copy():
     assert policy.spatial == ((), ())
     assert policy.copying == ("flip", "blur")
     assert policy.spectral == ("mix",)
+
+
+NO_MIXING = [{"amplitude_mix": 0.0}, {"mix_prob": 0.0}, {"blend_alpha": 0.0}]
+
+
+@pytest.mark.parametrize("switched_off", NO_MIXING, ids=str)
+def test_apr_s_that_mixes_nothing_leaves_the_companions_to_the_image(switched_off):
+    values = {"amplitude_mix": 1.0, "noise_scale": 0.3, "blur_sigma": 1.0, **FLIPS} | switched_off
+    policy = FrequencyPolicy(mix_kind="apr_s", **values)
+    fact = FrequencyPolicy(mix_kind="fact", **values)
+    assert policy.copying == ()
+    assert policy.spatial == fact.spatial == (("flip",), ("blur",))
+    assert policy.spectral == fact.spectral
 
 
 @pytest.mark.parametrize(
@@ -108,6 +123,28 @@ def test_a_value_that_is_not_allowed_is_named(field, value, message):
 def test_a_band_upside_down_is_refused(band):
     with pytest.raises(ValueError, match=f"{band}_low must be at most {band}_high, 0.2, got 0.4"):
         FrequencyPolicy(**{f"{band}_low": 0.4, f"{band}_high": 0.2})
+
+
+def allowed(**values):
+    try:
+        FrequencyPolicy(**values)
+    except ValueError:
+        return False
+    return True
+
+
+def test_the_fields_that_constrain_each_other_are_listed():
+    """Every pair of the outermost values of all fields, each of which is allowed alone."""
+    ends = {name: CHOICES.get(name, BOUNDS.get(name, (0.0, 1.0))[:2]) for name in FrequencyPolicy().to_dict()}
+    ends |= {name: (False, True) for name in SWITCHES} | {name: tuple(map(int, ends[name])) for name in WHOLE}
+    ends["order"] = (ORDER,)
+    found = {
+        frozenset((one, other))
+        for one, other in combinations(ends, 2)
+        for a, b in product(ends[one], ends[other])
+        if allowed(**{one: a}) and allowed(**{other: b}) and not allowed(**{one: a, other: b})
+    }
+    assert found == {frozenset(pair) for pair in CONSTRAINED}
 
 
 @pytest.mark.parametrize("operation", ["add", "subtract", "overlay"])

@@ -7,6 +7,7 @@ import torch
 from augmentations import LABELS, POLICIES, draw, seeded, tensors
 from scipy import stats
 
+from genimage_core import sampling
 from genimage_core.augment import AugmentParams, FrequencyPolicy, sample
 
 N = 4000
@@ -75,6 +76,30 @@ def test_jpeg_quality_is_uniform_over_the_integers():
     counts = [int((quality == q).sum()) for q in range(91, 101)]
     assert sum(counts) == N
     assert stats.chisquare(counts).pvalue > 0.01
+
+
+@pytest.mark.parametrize("lowest", range(1, 101))
+def test_jpeg_quality_is_within_its_ends_for_the_outermost_numbers(lowest):
+    numbers = torch.tensor([0, 1 - 2**-24])  # of all that can be drawn
+    assert sampling.quality(lowest, numbers).tolist() == [lowest, 100]
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+def test_an_empty_batch_has_no_strengths(policy):
+    params = sample(policy, 0, seeded(), labels=torch.zeros(0))
+    assert len(params) == len(params.changes) == len(params.spectral_changes) == 0
+
+
+def test_the_draws_of_a_seed_stay_what_they_are():
+    """Committed results of `spaces/fft.yaml`, whose fields these are, rest on them."""
+    policy = FrequencyPolicy(
+        mask_kind="low_pass", mask_radius=0.2, noise_scale=0.4, phase_perturb_prob=0.6, blend_alpha=0.6
+    )
+    params = sample(policy, 3, seeded(11))
+    assert params.seed.flatten().tolist() == [293375679, 707468379, 833720247]
+    assert params.mask.flatten().tolist() == [0.2942628562450409, 0.23460514843463898, 0.290185809135437]
+    assert params.noise.flatten().tolist() == [0.24319659173488617, 0.1438150703907013, 0.287602037191391]
+    assert params.phase.flatten().tolist() == [0.5, 0.5, 0.0]
 
 
 def test_numbers_of_an_image_are_unrelated():

@@ -1,3 +1,4 @@
+import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import torch
 import yaml
 
 from genimage_core.augment import apply, sample
+from genimage_core.limits import SPATIAL, SPECTRAL
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.settings import DataSettings, DetectorSettings, TrainingSettings
+from genimage_core.showcase import single_operations
 from search.searcher import suggest_parameters
 from search.space import SEARCHABLE, Choices, Range, Space, build_protocol, dump_space, load_space, settle
 
@@ -88,6 +91,16 @@ def test_the_example_searches_the_five_parameters_of_the_study():
     space = load_space(next(path for path in SPACES if path.name == "fft.yaml"))
     studied = {"mask_radius", "noise_scale", "phase_perturb_prob", "blend_alpha", "freeze_depth"}
     assert set(space.parameters) == studied
+
+
+def test_the_wide_example_searches_every_operation_and_names_the_fields_that_it_leaves_out():
+    path = next(path for path in SPACES if path.name == "everything.yaml")
+    searched = set(load_space(path).parameters)
+    header = "".join(line for line in path.read_text().splitlines(True) if line.startswith("#"))
+    left_out = set(header.partition("defaults: ")[2].partition(".\n")[0].replace("#", " ").split())
+    assert {name.strip(",") for name in left_out} == {f.name for f in fields(FrequencyPolicy)} - searched
+    choices = {name: {"choices": entry.ends} for name, entry in load_space(path).parameters.items()}
+    assert {name.split()[0] for name in single_operations(choices)} == set(SPATIAL + SPECTRAL)
 
 
 def test_every_field_of_policy_training_and_detector_can_be_searched():
@@ -184,6 +197,56 @@ BAD = {
         },
         "space.mask_radius.when",
         "'none', 'ring'",
+    ),
+    "bands that can be drawn upside down": (
+        {"space": {"noise_low": {"low": 0, "high": 0.5}, "noise_high": {"low": 0.1, "high": 0.7}}},
+        "space.noise_low and space.noise_high",
+        "noise_low must be at most noise_high, 0.1, got 0.5",
+    ),
+    "a band with a fixed end that can be drawn upside down": (
+        {"space": {"peak_low": {"low": 0, "high": 0.4}, "peak_high": 0.3}},
+        "space.peak_low and space.peak_high",
+        "peak_low must be at most peak_high, 0.3, got 0.4",
+    ),
+    "a fixed band upside down": (
+        {"space": {"mask_kind": "ring", "phase_high": 0.2, "phase_low": 0.4}},
+        "space.phase_low and space.phase_high",
+        "phase_low must be at most phase_high, 0.2, got 0.4",
+    ),
+    "choices that do not go together": (
+        {
+            "space": {
+                "blend_operation": {"choices": ["average", "add"]},
+                "blend_domain": {"choices": ["spatial", "magnitude_phase"]},
+            }
+        },
+        "space.blend_domain and space.blend_operation",
+        "spatial if blend_operation is add",
+    ),
+    "conditions under which a pair is met": (
+        {
+            "space": {
+                "mask_kind": {"choices": ["none", "ring"]},
+                "channels": {"choices": ["rgb", "luma"]},
+                "noise_low": {"low": 0, "high": 0.5, "when": {"mask_kind": ["ring"]}},
+                "noise_high": {"low": 0.1, "high": 0.7, "when": {"channels": ["rgb"]}},
+            }
+        },
+        "space.noise_low and space.noise_high",
+        "at most noise_high",
+    ),
+    "a condition that lets one bad choice through": (
+        {
+            "space": {
+                "blend_operation": {"choices": ["average", "add", "overlay"]},
+                "blend_domain": {
+                    "choices": ["spatial", "magnitude_phase"],
+                    "when": {"blend_operation": ["average", "overlay"]},
+                },
+            }
+        },
+        "space.blend_domain and space.blend_operation",
+        "spatial if blend_operation is overlay",
     ),
     "depth of random weights": (
         {"detector": {"base": "scratch", "freeze_depth": 1}},
@@ -295,6 +358,38 @@ CONDITIONAL = {
     "phase_perturb_scale": {"low": 0.1, "high": 1.0, "when": {"mask_kind": ["none"], "channels": ["luma"]}},
     "channels": {"choices": ["rgb", "luma"]},
 }
+
+
+NEVER_TOGETHER = {
+    "a child and the choice that excludes it": {
+        "blend_operation": {"choices": ["average", "add"]},
+        "blend_domain": {"choices": ["spatial", "magnitude_phase"], "when": {"blend_operation": ["average"]}},
+    },
+    "two children of different choices": {
+        "mask_kind": {"choices": ["none", "ring"]},
+        "noise_low": {"low": 0, "high": 0.5, "when": {"mask_kind": ["ring"]}},
+        "noise_high": {"low": 0.1, "high": 0.7, "when": {"mask_kind": ["none"]}},
+    },
+    "ends that meet": {
+        "noise_low": {"low": 0, "high": 0.3},
+        "noise_high": {"low": 0.3, "high": 0.7},
+    },
+}
+
+
+@pytest.mark.parametrize("space", NEVER_TOGETHER.values(), ids=NEVER_TOGETHER)
+def test_values_that_never_meet_need_not_go_together(tmp_path, space):
+    loaded = load(tmp_path, space=space)
+    for values in draws(loaded, 40):
+        settle(loaded, values)
+
+
+def test_a_large_space_is_checked_at_once():
+    path = next(path for path in SPACES if path.name == "everything.yaml")
+    load_space(path)
+    start = time.process_time()
+    load_space(path)
+    assert time.process_time() - start < 0.2
 
 
 def test_conditional_parameters_are_drawn_when_the_condition_holds(tmp_path):
