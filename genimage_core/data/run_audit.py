@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from genimage_core.data.audit import Audit, audit
+from genimage_core.data.audit_checks import VISIBLE
+from genimage_core.data.audit_facts import GeneratorAudit
 from genimage_core.data.file_facts import read_facts
 from genimage_core.data.index_parts import write_atomically
 from genimage_core.data.recipe import Recipe, SourceFile, digest
@@ -31,23 +33,29 @@ def audit_run(recipes: Sequence[Recipe], seed: int, cache: Path) -> Audit:
     if path.exists():
         return Audit.from_dict(json.loads(path.read_text(encoding="utf-8")))
     result = audit(tabulate(recipes), alignment=recipes[0].alignment, seed=seed)
-    if recipes[0].crop == "resize":
-        result = _where_sizes_show(result)
+    result = _seen(result, resized=recipes[0].crop == "resize")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(result.to_dict()).encode())
     return result
 
 
-def _where_sizes_show(result: Audit) -> Audit:
-    """Resizing turns a size that tells the classes apart into traces of resampling."""
-    sizes = {g.name: [c for c in g.after("none") if c.features == "size"] for g in result.generators}
-    names = [name for name, checks in sizes.items() if any(check.above_chance for check in checks)]
-    if not names:
-        return result
+def _seen(result: Audit, *, resized: bool) -> Audit:
+    """Judge by what a detector can see: format and quality; a size only where resizing leaves its traces."""
+    told = [g.name for g in result.generators if _tells(g, result.alignment, VISIBLE)]
+    sizes = [g.name for g in result.generators if resized and _tells(g, "none", ("size",))]
+    few = any(not generator.checks for generator in result.generators)
     said = (
-        f"With crop: resize, size shows in the pixels of {', '.join(names)}: choose crop: centre or random."
+        f"With crop: resize, size shows in the pixels of {', '.join(sizes)}: choose crop: centre or random."
     )
-    return replace(result, level="shortcut", sentences=(*result.sentences, said))
+    return replace(
+        result,
+        level="shortcut" if told or sizes else "too few" if few else "clean",
+        sentences=(*result.sentences, said) if sizes else result.sentences,
+    )
+
+
+def _tells(generator: GeneratorAudit, alignment: str, features: Sequence[str]) -> bool:
+    return any(check.above_chance for check in generator.after(alignment) if check.features in features)
 
 
 def tabulate(recipes: Sequence[Recipe]) -> pd.DataFrame:

@@ -70,3 +70,17 @@ def test_a_sample_is_spread_over_all_files(layout, monkeypatch):
     reals = sorted(path.name for path in layout.images("adm", "train", 0))
     named = [name.split("/")[-1] for name in table.loc[table["label"] == 0, "path"]]
     assert named == [reals[place] for place in (0, 15, 30, 44, 59)]
+
+
+def test_bytes_that_a_detector_never_sees_are_told_and_raise_no_alarm(tmp_path):
+    rng = np.random.default_rng(0)
+    for split, count in zip(SPLITS, (60, 20), strict=True):
+        for label in ("nature", "ai"):
+            folder = tmp_path / "adm" / split / label
+            folder.mkdir(parents=True)
+            for number in range(count):
+                level = 256 if label == "nature" else 8  # loud and quiet noise: many and few bytes
+                pixels = rng.integers(0, level, (40, 40, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    result = audited(find_layout(tmp_path), tmp_path / "cache")
+    assert result.level == "clean" and "bytes alone (100.0 %" in result.sentences[0]
