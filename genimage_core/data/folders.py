@@ -80,7 +80,7 @@ def inside(path: Path, root: Path) -> Path:
 def subfolders(folder: Path) -> list[Path]:
     """Folders in a folder, sorted by name."""
     with os.scandir(folder) as scan:
-        return [folder / name for name in sorted(entry.name for entry in scan if entry.is_dir())]
+        return [folder / name for name in sorted(e.name for e in scan if e.name[0] != "." and e.is_dir())]
 
 
 def search_holder(folder: Path, named: tuple[str, str], root: Path, follow_links: bool) -> Iterator[Finding]:

@@ -142,7 +142,7 @@ def find_layout(
 
 
 def list_images(place: Place, layout: Layout) -> Iterator[Path]:
-    """Image files of a place, by extension in any case, sorted within each folder; one folder in memory.
+    """Image files of a place, by extension in any case, sorted by folder; hidden ones are passed over.
 
     Raises:
         ValueError: If a link leads out of the root and links are not followed.
@@ -151,7 +151,7 @@ def list_images(place: Place, layout: Layout) -> Iterator[Path]:
         yield from _walk(place.folder, layout, frozenset())
         return
     for path in sorted(place.folder.glob(place.pattern)):
-        if path.suffix.lower() in EXTENSIONS and path.is_file():
+        if path.suffix.lower() in EXTENSIONS and path.name[0] != "." and path.is_file():
             yield path if layout.follow_links else inside(path, layout.root)
 
 
@@ -160,7 +160,8 @@ def _walk(folder: Path, layout: Layout, above: frozenset[str]) -> Iterator[Path]
     if real in above:
         return  # a link to a folder that it lies in
     with os.scandir(folder) as scan:
-        entries = sorted(scan, key=lambda entry: entry.name)
+        # What starts with a dot belongs to the system: macOS puts a `._x.png` beside every `x.png`.
+        entries = sorted((e for e in scan if e.name[0] != "."), key=lambda entry: entry.name)
     folders = []
     for entry in entries:
         wanted = Path(entry.name).suffix.lower() in EXTENSIONS

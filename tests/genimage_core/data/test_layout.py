@@ -140,14 +140,14 @@ def test_listing_agrees_with_a_walk(tmp_path):
         for end in ("png", "PNG", "jpeg", "JPEG", "jpg", "webp", "txt", "png.part")
     ]
     for inner in (".", "sub", "sub/deep"):
-        fill(tmp_path / "adm" / "train" / "ai" / inner, *names, ".DS_Store", "Thumbs.db")
+        fill(tmp_path / "adm" / "train" / "ai" / inner, *names, ".DS_Store", "Thumbs.db", "._a.png")
     fill(tmp_path / "adm" / "train" / "nature")
     listed = list(find_layout(tmp_path).images("adm", "train", 1))
     walked = {
         Path(folder) / name
         for folder, _, files in os.walk(tmp_path / "adm" / "train" / "ai")
         for name in files
-        if Path(name).suffix.lower() in EXTENSIONS
+        if Path(name).suffix.lower() in EXTENSIONS and not name.startswith("._")
     }
     assert set(listed) == walked and len(listed) == len(walked) == 54
     top = [path for path in listed if path.parent.name == "ai"]
