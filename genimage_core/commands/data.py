@@ -3,7 +3,7 @@
 import argparse
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -123,10 +123,10 @@ def _list(console: Console, title: str, rows: "pd.DataFrame") -> None:
 
 def make_audit(arguments: argparse.Namespace, console: Console) -> None:
     """Index a root, audit it, print the verdict and write the page."""
-    from genimage_core.data.audit import audit
+    from genimage_core.data.audit import COLUMNS, audit
     from genimage_core.data.audit_page import write_page
 
-    table, _ = _indexed(arguments, console)
+    table, _ = _indexed(arguments, console, COLUMNS)
     result = audit(table, alignment=arguments.alignment)
     for sentence in result.sentences:
         console.print(sentence)
@@ -149,8 +149,10 @@ def clean(arguments: argparse.Namespace, console: Console) -> None:
     console.print(f"{len(removed)} decoded sets removed, {readable(left)} left in {cache_folder()}")
 
 
-def _indexed(arguments: argparse.Namespace, console: Console) -> tuple["pd.DataFrame", Path]:
-    """Bring the index of a root up to date; its table and where it is."""
+def _indexed(
+    arguments: argparse.Namespace, console: Console, columns: Sequence[str] | None = None
+) -> tuple["pd.DataFrame", Path]:
+    """Bring the index of a root up to date; its table (all columns if None) and where it is."""
     from genimage_core.data.index import build_index, read_index
 
     if arguments.workers < 1:
@@ -159,7 +161,7 @@ def _indexed(arguments: argparse.Namespace, console: Console) -> tuple["pd.DataF
     target = arguments.index or cache_folder() / "index" / digest(str(layout.root))
     with progress(console, "indexing") as report:
         build_index(layout, target, workers=arguments.workers, report=report)
-    return read_index(target, generators=layout.generators), target
+    return read_index(target, columns, layout.generators), target
 
 
 def _layout(arguments: argparse.Namespace) -> Layout:

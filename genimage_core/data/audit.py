@@ -8,10 +8,10 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from genimage_core.data.audit_checks import ALIGNMENTS, PLAN
-from genimage_core.data.audit_facts import GeneratorAudit, audit_generator
+from genimage_core.data.audit_facts import GeneratorAudit, audit_generator, parts
 from genimage_core.data.audit_wording import describe
 
-COLUMNS = ("generator", "label", "width", "height", "format", "quality", "bytes", "content", "error")
+COLUMNS = ("generator", "split", "label", "width", "height", "format", "quality", "bytes", "content", "error")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Audit:
         level: `shortcut` if something that is left after the alignment tells real from fake on any generator,
             else `too few` if there is a generator with too few files to tell, else `clean`.
         sentences: The verdict in plain words.
-        generators: Ordered by name.
+        generators: One for each of `parts`, ordered by name.
     """
 
     alignment: str
@@ -52,9 +52,9 @@ _ADAPTER = TypeAdapter(Audit)
 
 
 def audit(table: pd.DataFrame, *, alignment: str = "none", seed: int = 0) -> Audit:
-    """Ask of every generator whether facts about its files alone tell real from fake.
+    """Ask of every generator and split whether facts about the files alone tell real from fake.
 
-    A small decision tree sees only format, size, quality, bytes or all of them, as they lie on disk, and only
+    A decision tree sees only format, size, quality, bytes or all of them, as they lie on disk, and only
     format and quality after every format alignment. It is judged on files that it was not fitted to.
 
     Args:
@@ -66,7 +66,7 @@ def audit(table: pd.DataFrame, *, alignment: str = "none", seed: int = 0) -> Aud
         ValueError: If a column is missing, a label is neither 0 nor 1, or the alignment is unknown.
     """
     _require_valid(table, alignment)
-    groups = [(str(name), rows) for name, rows in table.groupby("generator", sort=True, observed=True)]
+    groups = [(str(name), rows) for name, rows in table.groupby(parts(table), sort=True)]
     tests = max(1, len(groups) * len(PLAN))
     generators = tuple(audit_generator(name, rows, tests=tests, seed=seed) for name, rows in groups)
     return Audit(alignment, seed, _level(generators, alignment), describe(generators, alignment), generators)

@@ -16,7 +16,9 @@ VISIBLE = ("format", "quality")  # what a crop at native scale can still carry; 
 PLAN = tuple((a, f) for a in ALIGNMENTS for f in (FEATURES if a == "none" else VISIBLE))
 
 FEWEST, MOST = 20, 2000  # rows per class
-FOLDS, DEPTH, LEAF = 5, 5, 5
+FOLDS, LEAF = 5, 5
+# No bound where there are few values, each of which may tell; a deep tree would learn bytes by heart.
+DEPTH = {"format": None, "size": None, "quality": None, "bytes": 5, "all": 12}
 LEVEL = 0.05  # chance that clean data give any alarm
 RELEVANT = 0.52  # less is no shortcut worth a warning, however many files there are
 UNKNOWN = -1.0  # a missing value is a value that the tree may use
@@ -102,7 +104,7 @@ def check(
         seed: Decides folds and drawn qualities.
     """
     seen = _matrix(align(rows, alignment, pool, seed), features)
-    right = _right(seen, rows["label"].to_numpy(), seed)
+    right = _right(seen, rows["label"].to_numpy(), DEPTH[features], seed)
     accuracy = right / len(rows)
     interval = binomtest(right, len(rows)).proportion_ci(1 - LEVEL / tests, method="exact")
     above = bool(interval.low > 0.5 and accuracy > RELEVANT)
@@ -111,11 +113,11 @@ def check(
     )
 
 
-def _right(seen: NDArray[np.float64], labels: NDArray[np.int8], seed: int) -> int:
+def _right(seen: NDArray[np.float64], labels: NDArray[np.int8], depth: int | None, seed: int) -> int:
     """Count the files that are told right by a tree which has not seen them."""
     if (seen == seen[0]).all():  # one and the same for every file: nothing to learn from
         return len(seen) // 2
-    tree = DecisionTreeClassifier(max_depth=DEPTH, min_samples_leaf=LEAF, random_state=seed)
+    tree = DecisionTreeClassifier(max_depth=depth, min_samples_leaf=LEAF, random_state=seed)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     return int((cross_val_predict(tree, seen, labels, cv=folds) == labels).sum())
 

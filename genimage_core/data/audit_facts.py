@@ -39,7 +39,7 @@ class GeneratorAudit:
     """One generator.
 
     Attributes:
-        name: Short name.
+        name: Short name, with the split where there are two.
         nature: The real files.
         ai: The fake files.
         matchable: Whether a real file has a known JPEG quality that `match_quality` can draw.
@@ -57,11 +57,21 @@ class GeneratorAudit:
         return tuple(c for c in self.checks if c.alignment == alignment)
 
 
+def parts(table: pd.DataFrame) -> "pd.Series[str]":
+    """Return what every row is judged with: its generator, and its split where the generator has two.
+
+    A shortcut that only one split has, or that both have the other way round, cancels out in their sum.
+    """
+    generator, split = table["generator"].astype(str), table["split"].astype(str)
+    both = split.groupby(generator).transform("nunique") > 1
+    return generator.where(~both, generator + " " + split).rename("part")
+
+
 def audit_generator(name: str, rows: pd.DataFrame, *, tests: int, seed: int) -> GeneratorAudit:
     """Measure one generator.
 
     Args:
-        name: Its short name.
+        name: Its short name, with the split where there are two.
         rows: Its rows of the index.
         tests: Checks in the whole audit.
         seed: Decides samples, folds and drawn qualities.

@@ -42,7 +42,7 @@ STYLE: Any = {
     "text.parse_math": False,
 }
 WIDTH = 4.4  # inches: 422 pixels, and still legible at the 330 of a narrow phone
-LEFT = 1.35
+LEFT = 1.75
 BINS = 40
 
 
@@ -135,7 +135,7 @@ def bars(groups: Sequence[tuple[str, Sequence[Check]]], prefix: str) -> str:
         prefix: Unique on the page; every id inside the figure starts with it.
     """
     labelled = [
-        (f"{_clip(name, 9)}: {c.features}" if not i else c.features, c)
+        (f"{_clip(name, 16)}: {c.features}" if not i else c.features, c)
         for name, cs in groups
         for i, c in enumerate(cs)
     ]
@@ -173,7 +173,7 @@ def _axes(figure: Figure, height: float, names: Sequence[str], top: float) -> Ax
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.set_yticks(range(len(names)), [_clip(name, 15) for name in names])
+    axes.set_yticks(range(len(names)), [_clip(name, 20) for name in names])
     return axes
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from genimage_core.data.audit import Audit
 from genimage_core.data.audit_checks import ALIGNMENTS, FEWEST, VISIBLE, Check
-from genimage_core.data.audit_facts import QUANTILES, ClassFacts, GeneratorAudit
+from genimage_core.data.audit_facts import QUANTILES, ClassFacts, GeneratorAudit, parts
 from genimage_core.data.audit_figures import QUANTITIES, Quantity, bars, histograms, short, sizes
 from genimage_core.data.audit_wording import listed, percent
 
@@ -25,6 +25,10 @@ TEMPLATES = Environment(
     keep_trailing_newline=True,
 )
 CLASSES = ("nature", "ai")
+UNKNOWN_QUALITY = (
+    "Files that are no JPEG, or whose tables are no standard ones, have none; to the tree that is a value "
+    "like any other."
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def write_page(audit: Audit, table: pd.DataFrame, folder: Path) -> Path:
     Raises:
         ValueError: If the table's generators are not the audit's.
     """
-    if set(table["generator"]) != {g.name for g in audit.generators}:
+    if set(parts(table)) != {g.name for g in audit.generators}:
         raise ValueError("the index holds other generators than the audit: make the audit from this index")
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / "index.html"
@@ -102,7 +106,7 @@ def _accuracies(measured: Sequence[GeneratorAudit], alignment: str) -> Iterator[
             f"{where}: how well facts tell real from fake",
             Markup(bars(groups, f"bars-{chosen}")),
             f"Accuracy per generator. {'; '.join(_spoken(name, checks) for name, checks in groups)}.",
-            f"Cross-validated balanced accuracy of a small decision tree that sees only {seen}. Thin lines: "
+            f"Cross-validated balanced accuracy of a decision tree that sees only {seen}. Thin lines: "
             "intervals that hold jointly with 95 % for all checks of this audit.",
         )
 
@@ -113,10 +117,9 @@ def _spoken(name: str, checks: Sequence[Check]) -> str:
 
 def _distributions(audit: Audit, table: pd.DataFrame) -> Iterator[Picture]:
     readable = table[table["error"].isna()]
+    part = parts(table)[readable.index]
     for quantity in QUANTITIES:
-        values = [
-            (g.name, _values(readable[readable["generator"] == g.name], quantity)) for g in audit.generators
-        ]
+        values = [(g.name, _values(readable[part == g.name], quantity)) for g in audit.generators]
         if any(len(v) for _, classes in values for v in classes):
             yield Picture(
                 f"Distribution of {quantity.name}",
@@ -140,7 +143,7 @@ def _medians(classes: Sequence[NDArray[np.float64]]) -> str:
 
 def _shape(quantity: Quantity) -> str:
     common = "Readable files; every class is scaled to the same height."
-    return f"{common} Files that are no JPEG have no quality." if quantity.name == "quality" else common
+    return f"{common} {UNKNOWN_QUALITY}" if quantity.name == "quality" else common
 
 
 def _remaining(generator: GeneratorAudit) -> tuple[str, list[list[Check]]]:

@@ -17,7 +17,7 @@ from genimage_core.data.index_parts import write_atomically
 from genimage_core.data.recipe import Recipe, SourceFile, digest
 
 SAMPLE = 1000  # files of each generator, split and class: enough to see any shortcut worth the name
-VERSION = 1  # raise it when the same files would give another audit
+VERSION = 2  # raise it when the same files would give another audit
 
 
 def audit_run(recipes: Sequence[Recipe], seed: int, cache: Path) -> Audit:

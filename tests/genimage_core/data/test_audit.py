@@ -1,5 +1,4 @@
 import json
-import time
 from io import BytesIO
 
 import numpy as np
@@ -353,7 +352,7 @@ def indexed(root, quality):
 
 
 def test_real_files_like_genimages(tmp_path, write_tree):
-    root = write_tree(tmp_path, ("adm",), train=40, val=5)
+    root = write_tree(tmp_path, ("adm",), train=40, val=20)
     rng = np.random.default_rng(0)
     written = {}
     for path in [p for p in root.rglob("*.png") if p.parent.name == "nature"]:
@@ -363,13 +362,13 @@ def test_real_files_like_genimages(tmp_path, write_tree):
             image.resize(rng.integers(24, 90, 2)).save(target, "JPEG", quality=written[target])
         path.unlink()
     table = indexed(root, written.get)
-    assert table["quality"].notna().sum() == 45
+    assert table["quality"].notna().sum() == 60
     assert above(audit(table), "none") == set(FEATURES)
     assert [audit(table, alignment=a).level for a in ALIGNMENTS] == ["shortcut"] * 2 + ["clean"] * 2
 
 
 def test_the_embedded_data_set_passes(tmp_path):
-    root = ensure_mini(tmp_path, MiniSettings(image_size=32, train_per_class=20, val_per_class=5))
+    root = ensure_mini(tmp_path, MiniSettings(image_size=32, train_per_class=20, val_per_class=20))
 
     # Same tables, same quality: the sum of the first one stands for it.
     def coarse(path):
@@ -384,9 +383,38 @@ def test_the_embedded_data_set_passes(tmp_path):
     assert audit(longer).level == "shortcut"
 
 
-def test_four_generators_take_about_two_seconds():
-    table = pd.concat([null(name) for name in ("adm", "biggan", "glide", "sd14")])
-    audit(null(count=20))  # warms up the libraries
-    start = time.process_time()
-    audit(table)
-    assert time.process_time() - start < 4  # twice the target: the machine may be busy
+BIASED, FAIR = {"format": "JPEG"}, {"format": "PNG"}
+
+
+def halves(train, val, count=60):
+    """One generator; `train` and `val` give what is particular to nature and to ai."""
+    return pd.concat(
+        [
+            rows("sd14", label, count, **columns).assign(split=split)
+            for split, classes in (("train", train), ("val", val))
+            for label, columns in enumerate(classes)
+        ],
+        ignore_index=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "told"),
+    [
+        ((BIASED, BIASED), (BIASED, FAIR), ["sd14 val"]),
+        ((BIASED, FAIR), (FAIR, BIASED), ["sd14 train", "sd14 val"]),  # together they cancel out
+        ((BIASED, BIASED), (FAIR, FAIR), []),
+    ],
+)
+def test_splits_are_judged_apart(train, val, told):
+    found = audit(halves(train, val))
+    assert [g.name for g in found.generators] == ["sd14 train", "sd14 val"]
+    assert [g.name for g in found.generators if any(c.above_chance for c in g.after("none"))] == told
+    assert found.level == ("shortcut" if told else "clean")
+
+
+def test_qualities_of_one_class_scattered_among_the_others_are_found():
+    odd, even = [{"quality": [50 + 2 * (i % 20) + label for i in range(400)]} for label in (0, 1)]
+    table = pd.concat([rows("adm", 0, 400, **odd), rows("adm", 1, 400, **even)], ignore_index=True)
+    [quality] = [c for c in audit(table).generators[0].after("none") if c.features == "quality"]
+    assert quality.accuracy > 0.95

@@ -46,7 +46,7 @@ def files(generator, label, count=40, **columns):
     steps = range(count)
     real = {"format": "JPEG", "quality": [70 + i % 25 for i in steps], "width": [300 + i for i in steps]}
     fake = {"format": "PNG", "quality": None, "width": 512}
-    common = {"generator": generator, "label": label, "height": 512, "error": None}
+    common = {"generator": generator, "split": "train", "label": label, "height": 512, "error": None}
     common |= {"content": [f"{generator}{label}{i}" for i in steps]}
     common |= {"bytes": [(10 + 50 * label) * 1000 + i for i in steps]}
     return pd.DataFrame({**common, **(real, fake)[label], **columns}).astype(TYPES)
