@@ -3,9 +3,10 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 from rich.progress import Progress
 
@@ -21,6 +22,8 @@ from genimage_core.data.run_audit import audit_run
 from search.space import MINI, Space, is_mini, load_space
 
 Report = Callable[[int, int], None]  # done, total
+NAMED = 10  # bad files on the terminal
+LEFT_OUT = "left_out.csv"
 
 
 @dataclass(frozen=True)
@@ -127,10 +130,18 @@ def _decode_all(
             bad += open_images(recipe, space.data, cache, verify=True, report=step).bad
             before += len(recipe.files)
             report(before, total)
-    for file in bad:
+    for file in bad[:NAMED]:
         name = f"{file.generator} {file.split}: {file.path}: {file.reason}"
         console.print(f"left out: {name}", markup=False)
+    if len(bad) > NAMED:
+        console.print(f"left out: {len(bad) - NAMED} more; {LEFT_OUT} in the run directory has all of them")
     return tuple(bad)
+
+
+def write_left_out(bad: Sequence[BadFile], run_dir: Path) -> None:
+    """List the files that cannot be decoded in the run directory, if there are any."""
+    if bad:
+        pd.DataFrame([asdict(file) for file in bad]).to_csv(run_dir / LEFT_OUT, index=False)
 
 
 def is_simulated(root: Path) -> bool:

@@ -19,7 +19,7 @@ from search.board import Board
 from search.cluster import ResourcePlan, plan_resources
 from search.display import Display
 from search.environment import describe_run
-from search.inputs import Inputs, check_inputs, prepare_inputs
+from search.inputs import Inputs, check_inputs, prepare_inputs, write_left_out
 from search.job import Job
 from search.records import Records
 from search.scheduler import Deadline
@@ -114,6 +114,7 @@ def execute(
     inputs = prepare_inputs(space, checked.generators, checked.cache, console)
     run_dir.mkdir(parents=True)
     (run_dir / "space.yaml").write_text(dump_space(space), encoding="utf-8")
+    write_left_out(inputs.bad, run_dir)
     records = Records(run_dir, space.search.objective, space.training.epochs, started)
     description = describe_run(space, checked.protocol, checked.base, inputs, nodes)
     _write_json(run_dir / "environment.json", description)

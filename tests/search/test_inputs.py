@@ -7,7 +7,8 @@ import yaml
 from rich.console import Console
 
 from genimage_core.data import decoding
-from search.inputs import check_inputs, prepare_inputs
+from search import inputs
+from search.inputs import check_inputs, prepare_inputs, write_left_out
 from search.space import dump_space, load_space
 
 NAMES = ("sd14", "biggan")
@@ -101,3 +102,17 @@ def test_data_settings_survive_a_space_file(space_of, tmp_path):
 def test_what_cannot_be_is_refused_with_its_key(space_of, key, value):
     with pytest.raises(ValueError, match=rf"tiny\.yaml: data.*{key}"):
         space_of(**{key: value})
+
+
+def test_a_long_list_of_what_is_left_out_goes_to_the_run_directory(
+    space_of, prepare, root, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(inputs, "NAMED", 1)
+    for split in ("train", "val"):
+        sorted(root.rglob(f"{split}/ai/*.png"))[0].write_bytes(b"")
+    ready, said = prepare(space_of(max_bad_share=0.5))
+    assert said.count("left out: ") == 2 and "left out: 1 more; left_out.csv" in said
+    write_left_out(ready.bad, tmp_path)
+    listed = (tmp_path / "left_out.csv").read_text().splitlines()
+    assert listed[0] == "generator,split,label,path,reason" and len(listed) == 3
+    write_left_out((), tmp_path / "nowhere")
