@@ -36,7 +36,8 @@ class DataSettings:
         format_alignment: What is done to files of both classes alike in training and evaluation. `none`;
             `jpeg96`: fakes are re-encoded as JPEG quality 96, reals untouched (Grommelt et al., "Fake or
             JPEG?", 2024); `jpeg96_both`: reals too; `match_quality`: fakes are re-encoded at qualities drawn
-            from those of the reals of the same generator and split.
+            from those of the reals of the same generator and split; as many as there are lossless reals
+            stay as they are.
         root: Data root, `mini`, or None for what the command line or the environment names.
         layout: Mapping for a tree of the user's own (see `genimage_core.data.mapping`); a space file may
             name a YAML file instead.

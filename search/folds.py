@@ -1,5 +1,6 @@
 """What one worker does for a trial: train and evaluate its folds. Knows no Ray."""
 
+import socket
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -44,8 +45,17 @@ class FoldWorker:
         self.plan: TrialPlan | None = None
 
     def _load(self, split: str, names: Iterable[str]) -> dict[str, ImageSet]:
+        return {name: self._load_one(name, split) for name in sorted(names)}
+
+    def _load_one(self, name: str, split: str) -> ImageSet:
         job = self.job
-        return {n: load_images(job.layout, n, split, job.data, job.seed, job.cache) for n in sorted(names)}
+        images = load_images(job.layout, name, split, job.data, job.seed, job.cache)
+        if images.identity != job.identities[name, split]:
+            raise ValueError(
+                f"{socket.gethostname()} has other {split} images of {name} under {job.layout.root} than the "
+                "machine where the search began; copy the data again, or put them on storage that all share"
+            )
+        return images
 
     def load(self, plan: TrialPlan) -> None:
         """Make ready for another trial: fresh detectors on the base, fresh optimisers."""

@@ -36,6 +36,7 @@ class Inputs:
         fingerprint: Hash of every image that the search can see.
         bad: Those that were chosen but cannot be decoded; they are left out.
         audit: Whether facts about the files alone tell real from fake.
+        identities: Which files were chosen, by generator and split.
     """
 
     layout: Layout
@@ -43,6 +44,7 @@ class Inputs:
     fingerprint: str
     bad: tuple[BadFile, ...]
     audit: Audit
+    identities: dict[tuple[str, str], str]
 
 
 def choose_root(space_file: Path, given: Path | None) -> str:
@@ -104,7 +106,9 @@ def prepare_inputs(space: Space, generators: Sequence[str], cache: Path, console
         audit = audit_run(recipes, space.search.seed, cache)
     for sentence in audit.sentences:
         console.print(sentence, markup=False)
-    return Inputs(layout, is_simulated(root), digest([r.fingerprint for r in recipes]), bad, audit)
+    identities = {(recipe.generator, recipe.split): recipe.identity for recipe in recipes}
+    seen = digest([[r.fingerprint for r in recipes], space.data.image_size])  # a margin is not seen
+    return Inputs(layout, is_simulated(root), seen, bad, audit, identities)
 
 
 def _decode_all(
@@ -127,7 +131,7 @@ def _decode_all(
             def step(done: int, _: int, before: int = before) -> None:
                 report(before + done, total)
 
-            bad += open_images(recipe, space.data, cache, verify=True, report=step).bad
+            bad += open_images(recipe, space.data, cache, step).bad
             before += len(recipe.files)
             report(before, total)
     for file in bad[:NAMED]:

@@ -27,6 +27,7 @@ class Job:
         info: What a finished detector's description starts from.
         objective: Metric that the search maximises.
         seed: Seed of the search.
+        identities: `Recipe.identity` of the images of each generator and split, where the search began.
     """
 
     run_dir: Path
@@ -40,6 +41,7 @@ class Job:
     info: CheckpointInfo
     objective: str
     seed: int
+    identities: Mapping[tuple[str, str], str]
 
 
 @dataclass(frozen=True)

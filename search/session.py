@@ -149,6 +149,7 @@ def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Co
         space.data.format_alignment,
         inputs.simulated or checked.base.simulated,
         space.data.crop,
+        space.data.real_size,
     )
     target = checked.run_dir / "base.safetensors"
     task = BaseTask(space, checked.base, inputs.layout, checked.cache, info, target)
@@ -164,6 +165,7 @@ def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Co
         info=info,
         objective=space.search.objective,
         seed=space.search.seed,
+        identities=inputs.identities,
     )
 
 

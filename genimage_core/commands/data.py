@@ -3,17 +3,15 @@
 import argparse
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import ByteSize, Field, TypeAdapter, ValidationError
 from rich.console import Console
-from rich.progress import Progress
 
 from genimage_core.cache import cache_folder
-from genimage_core.commands.files import read_yaml
+from genimage_core.commands.files import progress, read_yaml
 from genimage_core.data.layout import Layout, find_layout
 from genimage_core.data.mini import MiniSettings, ensure_mini
 from genimage_core.data.recipe import digest
@@ -21,7 +19,6 @@ from genimage_core.data.recipe import digest
 if TYPE_CHECKING:
     import pandas as pd
 
-Report = Callable[[int, int | None], None]
 SHOWN = 20  # rows of a long list
 
 
@@ -168,11 +165,3 @@ def _layout(arguments: argparse.Namespace) -> Layout:
     names = arguments.generators.split(",") if arguments.generators else None
     mapping = read_yaml(arguments.layout) if arguments.layout else None
     return find_layout(arguments.root, names, mapping=mapping, follow_links=arguments.follow_links)
-
-
-@contextmanager
-def progress(console: Console, text: str) -> Iterator[Report]:
-    """Show a bar on a terminal and nothing elsewhere; yields what is to be called with done and total."""
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

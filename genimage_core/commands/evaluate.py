@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from genimage_core.cache import cache_folder
-from genimage_core.commands.files import read_yaml
+from genimage_core.commands.files import progress, read_yaml
+from genimage_core.data.batches import BadFile
 from genimage_core.data.layout import Layout, find_layout
 from genimage_core.detectors.info import CheckpointInfo, read_info
 from genimage_core.metrics import Scores
@@ -34,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="raw, fakes re-encoded at quality 96, both re-encoded, side by side",
     )
+    parser.add_argument(
+        "--max-bad-share",
+        type=float,
+        default=0.01,
+        metavar="X",
+        help="share of a class that may be unreadable: data.max_bad_share (0.01)",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the numbers as JSON")
 
 
@@ -45,7 +53,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     record = {}
     for path in arguments.checkpoints:
         info = read_info(path)
-        rows = _score(path, info, layout, arguments)
+        rows = _score(path, info, layout, arguments, console)
         console.print(_table(f"{path.name}: trained on {', '.join(info.generators)}", rows))
         record[str(path)] = {
             track: {name: asdict(scores) for name, scores in row.items()} for track, row in rows.items()
@@ -55,7 +63,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
 
 def _score(
-    path: Path, info: CheckpointInfo, layout: Layout, arguments: argparse.Namespace
+    path: Path, info: CheckpointInfo, layout: Layout, arguments: argparse.Namespace, console: Console
 ) -> dict[str, dict[str, Scores]]:
     """Scores by track and generator, all on the same images."""
     import torch
@@ -73,15 +81,25 @@ def _score(
         val_per_class=arguments.per_class,
         crop="resize" if info.crop == "resize" else "centre",  # the centre of `random` is that of `centre`
         follow_links=arguments.follow_links,
+        real_size=info.real_size,
+        max_bad_share=arguments.max_bad_share,
     )
     for track, alignment in tracks.items():
         aligned = replace(settings, format_alignment=alignment)
-        sets = {
-            name: load_images(layout, name, "val", aligned, arguments.seed, cache_folder())
-            for name in generators
-        }
+        sets = {}
+        for name in generators:
+            with progress(console, f"decoding {name}, {track}") as report:
+                sets[name] = load_images(
+                    layout, name, "val", aligned, arguments.seed, cache_folder(), report=report
+                )
+            _list_bad(sets[name].bad, console)
         rows[track] = evaluate(detector, sets)
     return rows
+
+
+def _list_bad(bad: Sequence[BadFile], console: Console) -> None:
+    for file in bad:
+        console.print(f"left out: {file.generator} {file.split}: {file.path}: {file.reason}", markup=False)
 
 
 def _table(title: str, rows: Mapping[str, Mapping[str, Scores]]) -> Table:

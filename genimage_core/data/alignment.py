@@ -15,6 +15,7 @@ from PIL import Image
 from genimage_core.settings import ALIGNMENTS, require
 
 QUALITY = 96  # of Unbiased GenImage
+LOSSLESS = 0  # stands for the quality of a file without compression losses
 
 
 def reencode(image: Image.Image, quality: int) -> Image.Image:
@@ -34,7 +35,8 @@ def target_quality(
         name: Path of the file, relative to its root. With `seed` it alone decides what `match_quality`
             draws, so that the order of the files does not matter.
         label: 0 = nature, 1 = ai.
-        real_qualities: Qualities of the reals that `match_quality` draws from, in any order.
+        real_qualities: Qualities of the reals that `match_quality` draws from, in any order; a fake that
+            draws `LOSSLESS` stays as it is.
         seed: Seed of the draw.
 
     Raises:
@@ -51,4 +53,5 @@ def target_quality(
             "none; choose another alignment"
         )
     word = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
-    return sorted(real_qualities)[int(np.random.default_rng([seed, word]).integers(len(real_qualities)))]
+    drawn = sorted(real_qualities)[int(np.random.default_rng([seed, word]).integers(len(real_qualities)))]
+    return None if drawn == LOSSLESS else drawn

@@ -9,6 +9,9 @@ from scipy.stats import binomtest
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
+from genimage_core.data.alignment import LOSSLESS
+from genimage_core.data.pixels import LOSSLESS_FORMATS
+
 ALIGNMENTS = ("none", "jpeg96", "jpeg96_both", "match_quality")
 SINGLE = ("format", "size", "quality", "bytes")
 FEATURES = (*SINGLE, "all")
@@ -79,15 +82,23 @@ def align(rows: pd.DataFrame, alignment: str, pool: "pd.Series[int]", seed: int)
     chosen = rows["label"].ge(0) if alignment == "jpeg96_both" else rows["label"].eq(1)
     quality = rows["quality"].copy()
     if alignment == "match_quality":
-        quality[chosen] = np.random.default_rng(seed).choice(pool.to_numpy(int), chosen.sum())
+        drawn = np.random.default_rng(seed).choice(pool.to_numpy(int), len(rows))
+        chosen &= drawn != LOSSLESS  # those stay as they are
+        quality[chosen] = drawn[chosen]
     else:
         quality[chosen] = 96
     return rows.assign(format=rows["format"].astype(object).mask(chosen, "JPEG"), quality=quality)
 
 
 def known_qualities(rows: pd.DataFrame) -> "pd.Series[int]":
-    """Return the JPEG qualities of the readable real files, where they are known."""
-    return rows.loc[rows["label"].eq(0) & rows["error"].isna(), "quality"].dropna()
+    """Return the JPEG qualities of the readable real files, where known; `LOSSLESS` for those without.
+
+    Empty if not one is known: then there is nothing to match.
+    """
+    real = rows[rows["label"].eq(0) & rows["error"].isna()]
+    lossless = real["format"].isin(LOSSLESS_FORMATS)
+    known = real["quality"].mask(lossless, LOSSLESS).dropna()
+    return known if (known != LOSSLESS).any() else known[:0]
 
 
 def check(

@@ -40,6 +40,7 @@ class ImageSet:
         margin: Pixels by which the stored sides are longer than those of the images; 0 unless crops are to
             be taken at random.
         bad: Files that are left out because they cannot be decoded.
+        identity: Hash of which files were chosen, the same on every machine that has a copy of them.
         pins: What keeps the shards in the cache.
     """
 
@@ -48,6 +49,7 @@ class ImageSet:
     fingerprint: str
     margin: int = 0
     bad: tuple[BadFile, ...] = ()
+    identity: str = ""
     pins: tuple[object, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -119,5 +121,6 @@ def join(sets: Sequence[ImageSet]) -> ImageSet:
         digest([s.fingerprint for s in sets]),
         sets[0].margin,
         tuple(bad for s in sets for bad in s.bad),
+        digest([s.identity for s in sets]),
         tuple(pin for s in sets for pin in s.pins),
     )

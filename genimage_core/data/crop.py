@@ -17,20 +17,23 @@ def cut_square(image: Image.Image, size: int, *, resize: bool = False) -> NDArra
     Returns:
         Pixels, shape (size, size, 3), contiguous.
     """
-    if resize:
-        image = _resize_short_side(image, size)
+    if resize and min(image.size) != size:
+        return _resize(image, size)
     # Only what is kept becomes an array: the rest of a large image is not copied.
     left, top = max(0, image.width - size) // 2, max(0, image.height - size) // 2
     box = (left, top, left + min(size, image.width), top + min(size, image.height))
     return _continue_by_reflection(np.asarray(image.crop(box)), size)
 
 
-def _resize_short_side(image: Image.Image, size: int) -> Image.Image:
-    short = min(image.size)
-    if short == size:
-        return image
-    width, height = (max(size, round(side * size / short)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BICUBIC)
+def _resize(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    """Bring the short side to `size`, making only what the square needs: ends of a long image cost memory."""
+    short, box = min(image.size), list[float]()
+    for side in image.size:
+        resized = max(size, round(side * size / short))
+        first = (resized - size) // 2
+        box += [first * side / resized, (first + size) * side / resized]
+    left, right, top, bottom = box
+    return np.array(image.resize((size, size), Image.Resampling.BICUBIC, (left, top, right, bottom)))
 
 
 def _continue_by_reflection(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -38,5 +41,6 @@ def _continue_by_reflection(pixels: NDArray[np.uint8], size: int) -> NDArray[np.
     tall, wide = size - height, size - width
     if not (tall or wide):
         return np.ascontiguousarray(pixels)
-    pad = ((tall // 2, tall - tall // 2), (wide // 2, wide - wide // 2), (0, 0))
-    return np.pad(pixels, pad, mode="reflect" if min(height, width) > 1 else "edge")
+    # The larger half first: then a larger square has the smaller one in its middle, whatever the side.
+    pad = ((tall - tall // 2, tall // 2), (wide - wide // 2, wide // 2), (0, 0))
+    return np.pad(pixels, pad, mode="reflect")

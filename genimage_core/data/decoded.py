@@ -1,12 +1,13 @@
 """The cache of decoded images: made once by one process, shared by all, looked after.
 
-`<cache>/decoded/<fingerprint>/` holds shards, a manifest and `used`, whose time of change tells when the set
-was last opened; a reader holds a shared lock on it for as long as the set is in use. `<fingerprint>.lock` is
-held while a set is made, opened or removed.
+`<cache>/decoded/<fingerprint>/` holds shards, a manifest, `checked`, and `used`, whose time of change tells
+when the set was last opened; a reader holds a shared lock on it for as long as the set is in use.
+`<fingerprint>.lock` is held while a set is made, opened or removed.
 """
 
 import os
 import sys
+import time
 import warnings
 import weakref
 from contextlib import suppress
@@ -21,12 +22,15 @@ from genimage_core.data.decoding import PARTIAL, Report, decode_into, discard
 from genimage_core.data.recipe import Recipe
 from genimage_core.data.shards import Manifest, check_shards, map_shards, read_manifest
 
+CHECKED = "checked"  # its time of change tells when the checksums were last compared
+TRUSTED_S = 3600  # the workers of a node start together: one of them compares
+
 
 class Pin:
     """Keeps a decoded set from being cleaned away, as long as this object lives or its process does."""
 
     def __init__(self, folder: Path) -> None:
-        descriptor = os.open(folder / "used", os.O_RDWR)
+        descriptor = os.open(folder / "used", os.O_RDWR | os.O_CREAT, 0o666)
         weakref.finalize(self, os.close, descriptor)
         if sys.platform != "win32":  # which removes no file that is in use
             import fcntl
@@ -78,17 +82,15 @@ def is_decoded(recipe: Recipe, cache: Path) -> bool:
     return (home(cache) / recipe.fingerprint).exists()
 
 
-def open_decoded(
-    recipe: Recipe, cache: Path, *, verify: bool = False, report: Report | None = None
-) -> Decoded:
+def open_decoded(recipe: Recipe, cache: Path, report: Report | None = None) -> Decoded:
     """Open the decoded images of a recipe, decoding them first if they are not there or damaged.
 
-    Safe when several processes ask at once: one decodes, the others wait.
+    Safe when several processes ask at once: one decodes, the others wait. Checksums are compared unless that
+    was done within `TRUSTED_S` and no shard has changed since.
 
     Args:
         recipe: Which files, and how.
         cache: Cache folder.
-        verify: Compare checksums, not only sizes; and look again at files that the operating system refused.
         report: Told how many images are done while decoding.
 
     Raises:
@@ -97,30 +99,46 @@ def open_decoded(
     folder = home(cache) / recipe.fingerprint
     folder.parent.mkdir(parents=True, exist_ok=True)
     with lock_of(folder):
-        manifest = _find_whole(folder, recipe, verify)
+        manifest = _find_whole(folder, recipe)
         if manifest is None:
             remove_leftovers(folder.parent)
             manifest = decode_into(folder, recipe, report)
         pin = Pin(folder)
-    with suppress(PermissionError):  # somebody else's
-        os.utime(folder / "used")
+    _stamp(folder / "used")
     return Decoded(map_shards(folder, manifest), manifest, pin)
 
 
-def _find_whole(folder: Path, recipe: Recipe, verify: bool) -> Manifest | None:
+def _find_whole(folder: Path, recipe: Recipe) -> Manifest | None:
     """Return the manifest of a set that is there and whole; put a damaged one away, with a notice."""
     if not folder.exists():
         return None
     try:
         manifest = read_manifest(folder)
-        check_shards(folder, manifest, contents=verify)
-        if verify:
+        trusted = _is_trusted(folder, manifest)
+        check_shards(folder, manifest, contents=not trusted)
+        if not trusted:
             _look_again(recipe, manifest)
+            _stamp(folder / CHECKED)
     except (ValueError, OSError) as damage:
         warnings.warn(f"decoded images in {folder}: {damage}; they are decoded again", stacklevel=4)
         remove(folder)
         return None
     return manifest
+
+
+def _is_trusted(folder: Path, manifest: Manifest) -> bool:
+    """Whether the contents were compared a short while ago and no shard was written to afterwards."""
+    try:
+        checked = (folder / CHECKED).stat().st_mtime_ns
+        changed = [(folder / shard.name).stat().st_mtime_ns for shard in manifest.shards]
+    except OSError:
+        return False
+    return 0 <= time.time_ns() - checked < TRUSTED_S * 10**9 and all(t < checked for t in changed)
+
+
+def _stamp(file: Path) -> None:
+    with suppress(PermissionError):  # somebody else's
+        file.touch()
 
 
 def _look_again(recipe: Recipe, manifest: Manifest) -> None:

@@ -76,8 +76,10 @@ def readable(count: float) -> str:
 
 def discard(folder: Path) -> None:
     """Remove a folder if it is there."""
-    if folder.exists():
+    if folder.is_dir():
         shutil.rmtree(folder)
+    else:
+        folder.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -156,7 +158,7 @@ def _real_qualities(recipe: Recipe) -> tuple[int, ...]:
     reals = [file.path for file in recipe.files if file.label == 0]
     with ThreadPoolExecutor(usable_cores()) as pool:
         found = tuple(sorted(quality for quality in pool.map(read_quality, reals) if quality is not None))
-    if not found:
+    if not any(found):
         raise ValueError(
             f"{recipe.generator} {recipe.split}: data.format_alignment match_quality draws from the JPEG "
             f"qualities of the real images, and none of the {len(reals)} chosen is a JPEG of known quality; "

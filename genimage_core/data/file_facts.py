@@ -16,7 +16,8 @@ from genimage_core.data.jpeg_quality import jpeg_quality
 
 ZERO_BYTES, TRUNCATED, BAD_HEADER = "zero bytes", "truncated", "bad header"
 NOT_AN_IMAGE, BOMB, UNREADABLE = "not an image", "decompression bomb", "unreadable"
-REASONS = (ZERO_BYTES, TRUNCATED, BAD_HEADER, NOT_AN_IMAGE, BOMB, UNREADABLE)
+UNKNOWN_RANGE = "unknown range"
+REASONS = (ZERO_BYTES, TRUNCATED, BAD_HEADER, NOT_AN_IMAGE, BOMB, UNREADABLE, UNKNOWN_RANGE)
 
 # Raster formats that Pillow decodes by itself: a PostScript file called .png must not start an interpreter.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
@@ -55,7 +56,8 @@ def read_facts(path: Path) -> FileFacts:
     "bad header": the signature of a known format, but the header or the compressed data contradict it.
     "not an image": no known format, or no ordinary file. "decompression bomb": more than Pillow's
     `Image.MAX_IMAGE_PIXELS` pixels, or text that unpacks to more than Pillow allows; it is not decoded.
-    "unreadable": the operating system refuses.
+    "unreadable": the operating system refuses. "unknown range": pixels are real numbers or 32-bit integers,
+    and no black and white are stated.
 
     What Pillow decodes is good, with its defaults: a PNG that lacks only its end mark is, a JPEG is not.
     """
@@ -99,7 +101,7 @@ def _inspect(data: bytes) -> _Image:
                 if is_bomb(image.size):
                     return _describe(image, BOMB)
                 image.load()
-                return _describe(image, None)
+                return _describe(image, None if has_known_range(image) else UNKNOWN_RANGE)
         except Exception as error:  # on damaged data decoders raise nearly everything
             return _diagnose(data, error)
 
@@ -119,6 +121,12 @@ def is_bomb(size: tuple[int, int]) -> bool:
     """Whether an image has more pixels than Pillow's limit, from which on it warns."""
     limit = Image.MAX_IMAGE_PIXELS
     return limit is not None and size[0] * size[1] > limit
+
+
+def has_known_range(image: Image.Image) -> bool:
+    """Whether it is known which values of the pixels are black and white."""
+    # Deep PGM files are the only ones that Pillow reads as 32-bit integers of 16 bits.
+    return image.mode != "F" and (image.mode != "I" or image.format == "PPM")
 
 
 class _Watched(io.BytesIO):

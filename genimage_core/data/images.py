@@ -55,12 +55,15 @@ def choose_images(
 def _within_size(
     paths: Sequence[Path], order: Sequence[int], count: int, bounds: tuple[int, int], key: str
 ) -> list[int]:
-    """Keep the first `count` whose sides lie within `bounds`; one whose header cannot be read does not."""
+    """Keep the first `count` whose sides lie within `bounds`.
+
+    One whose header cannot be read is kept as well, so that it is counted and listed like any bad file.
+    """
     low, high = bounds
     kept: list[int] = []
     for index in order:
         size = read_size(paths[index])
-        if size is not None and low <= min(size) and max(size) <= high:
+        if size is None or (low <= min(size) and max(size) <= high):
             kept.append(index)
         if len(kept) == count:
             return kept
@@ -97,7 +100,6 @@ def load_images(
     seed: int,
     cache: Path,
     *,
-    verify: bool = False,
     report: Report | None = None,
 ) -> ImageSet:
     """Return the images of one generator and split, decoding them into `cache` if they are not there.
@@ -111,7 +113,6 @@ def load_images(
         settings: How many images, at which size, with which format alignment and crop.
         seed: Chooses the subset.
         cache: Cache folder.
-        verify: Compare the checksums of what is in the cache already, not only the sizes.
         report: Told how many images are done while decoding.
 
     Raises:
@@ -119,14 +120,14 @@ def load_images(
             them.
     """
     recipe = describe_images(layout, generator, split, settings, seed)
-    return open_images(recipe, settings, cache, verify=verify, report=report)
+    return open_images(recipe, settings, cache, report)
 
 
 def open_images(
-    recipe: Recipe, settings: DataSettings, cache: Path, *, verify: bool = False, report: Report | None = None
+    recipe: Recipe, settings: DataSettings, cache: Path, report: Report | None = None
 ) -> ImageSet:
     """Return the images of a recipe of `describe_images`; otherwise like `load_images`."""
-    decoded = open_decoded(recipe, cache, verify=verify, report=report)
+    decoded = open_decoded(recipe, cache, report)
     bad = tuple(
         BadFile(recipe.generator, recipe.split, label, name, reason)
         for name, label, reason in decoded.manifest.bad
@@ -134,7 +135,7 @@ def open_images(
     require_readable(recipe, bad, settings.max_bad_share)
     labels = np.array(decoded.manifest.labels, dtype=np.uint8)
     margin = settings.stored_size - settings.image_size
-    return ImageSet(decoded.shards, labels, recipe.fingerprint, margin, bad, (decoded.pin,))
+    return ImageSet(decoded.shards, labels, recipe.fingerprint, margin, bad, recipe.identity, (decoded.pin,))
 
 
 def require_readable(recipe: Recipe, bad: Sequence[BadFile], max_share: float) -> None:
@@ -146,7 +147,7 @@ def require_readable(recipe: Recipe, bad: Sequence[BadFile], max_share: float) -
     for label, name in enumerate(CLASS_FOLDERS):
         total = sum(file.label == label for file in recipe.files)
         of_class = [file for file in bad if file.label == label]
-        if not of_class or (len(of_class) < total and len(of_class) <= max_share * total):
+        if not of_class or (len(of_class) < total and len(of_class) / total <= max_share):
             continue
         named = ", ".join(f"{file.path} ({file.reason})" for file in of_class[:NAMED_AT_MOST])
         more = ", ..." if len(of_class) > NAMED_AT_MOST else ""

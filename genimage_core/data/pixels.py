@@ -6,10 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from genimage_core.data.alignment import reencode
+from genimage_core.data.alignment import LOSSLESS, reencode
 from genimage_core.data.crop import cut_square
-from genimage_core.data.file_facts import BAD_HEADER, BOMB, formats, is_bomb, read_facts
+from genimage_core.data.file_facts import (
+    BAD_HEADER,
+    BOMB,
+    UNKNOWN_RANGE,
+    formats,
+    has_known_range,
+    is_bomb,
+    read_facts,
+)
 from genimage_core.data.jpeg_quality import jpeg_quality
+
+LOSSLESS_FORMATS = ("PNG", "BMP", "GIF", "PPM")
 
 
 class UnreadableImage(ValueError):
@@ -52,10 +62,12 @@ def read_image(path: Path) -> Image.Image:
         UnreadableImage: If that cannot be done; a truncated file counts.
     """
     try:
-        with Image.open(path, formats=formats()) as file:
+        with _open(path) as file:
             if is_bomb(file.size):
                 raise UnreadableImage(path, BOMB, f"{file.width} x {file.height} pixels")
-            return file.convert("RGB")
+            if not has_known_range(file):
+                raise UnreadableImage(path, UNKNOWN_RANGE, f"Pillow's mode {file.mode}")
+            return _to_rgb(file)
     except (MemoryError, UnreadableImage):
         raise
     except Exception as error:  # on damaged data decoders raise nearly everything
@@ -63,19 +75,35 @@ def read_image(path: Path) -> Image.Image:
         raise UnreadableImage(path, reason, " ".join(str(error).split())) from error
 
 
+def _open(path: Path) -> Image.Image:
+    if not path.is_file():  # a pipe would be waited for
+        raise OSError("no ordinary file")
+    return Image.open(path, formats=formats())
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # Pillow would cut off at 255
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    rgb = image.convert("RGB")
+    rgb.info.clear()  # comments and profiles would be written into a JPEG, or be too long for one
+    return rgb
+
+
 def read_size(path: Path) -> tuple[int, int] | None:
     """Return width and height by the header, None if it cannot be read."""
     try:
-        with Image.open(path, formats=formats()) as file:
+        with _open(path) as file:
             return file.size
     except Exception:  # as above
         return None
 
 
 def read_quality(path: Path) -> int | None:
-    """Return the JPEG quality (1 to 100) by the header, None if there is no known one."""
+    """Return the JPEG quality (1 to 100) by the header, `LOSSLESS`, or None if it is not known."""
     try:
-        with Image.open(path, formats=formats()) as file:
+        with _open(path) as file:
+            if file.format in LOSSLESS_FORMATS:
+                return LOSSLESS
             return jpeg_quality(getattr(file, "quantization", {}))
     except Exception:  # as above
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import features
 
-DECODER_VERSION = 2  # raise it when the same file would give other pixels
+DECODER_VERSION = 3  # raise it when the same file would give other pixels
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,11 @@ class Recipe:
         return digest([decoder(), self.alignment, self.crop, self.size, seed, files])
 
     @property
+    def identity(self) -> str:
+        """Hash of names, labels and sizes of the files: equal on machines that have a copy each."""
+        return digest([(file.name, file.label, file.bytes) for file in self.files])
+
+    @property
     def needed_bytes(self) -> int:
         """Room on the disk, at most: pixels and what is written down about each file."""
         return len(self.files) * (self.size**2 * 3 + 512) + 2**20
@@ -80,9 +85,10 @@ def _source(path: Path, name: str, label: int) -> SourceFile:
 
 
 def decoder() -> dict[str, object]:
-    """Name what turns files into pixels here: versions of this code, of Pillow and of its JPEG library."""
+    """Name what turns files into pixels here: versions of this code, of Pillow and of its libraries."""
     jpeg = features.version("libjpeg_turbo") or features.version("jpg")
-    return {"decoder": DECODER_VERSION, "pillow": features.version("pil"), "jpeg": jpeg}
+    others = {name: features.version(name) for name in ("webp", "jpg_2000", "libtiff", "avif")}
+    return {"decoder": DECODER_VERSION, "pillow": features.version("pil"), "jpeg": jpeg, **others}
 
 
 def digest(content: object) -> str:

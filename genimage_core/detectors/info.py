@@ -18,6 +18,7 @@ class CheckpointInfo:
         format_alignment: How its images were aligned.
         simulated: Whether those generators were the simulated ones of `mini`.
         crop: How its images were cut, one of `settings.CROPS`.
+        real_size: Shortest and longest side that its real images had, in pixels; None for any.
     """
 
     detector: str
@@ -26,6 +27,7 @@ class CheckpointInfo:
     format_alignment: str = "none"
     simulated: bool = False
     crop: str = "centre"
+    real_size: tuple[int, int] | None = None
 
 
 def require_fit(path: Path, detector: str, image_size: int) -> CheckpointInfo:
@@ -57,8 +59,10 @@ def read_info(path: Path) -> CheckpointInfo:
     try:
         with safe_open(path, framework="numpy") as file:
             fields = json.loads((file.metadata() or {})["info"])
-        info = CheckpointInfo(**{**fields, "generators": tuple(fields["generators"])})
+        sides = fields.get("real_size")
+        tuples = {"generators": tuple(fields["generators"]), "real_size": tuple(sides) if sides else None}
+        info = CheckpointInfo(**{**fields, **tuples})
         _check_types(info)
         return info
-    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a detector checkpoint of this project: {error}") from error

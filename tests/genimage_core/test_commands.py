@@ -137,3 +137,23 @@ def test_a_detector_is_evaluated_on_images_cut_as_in_its_training(capsys, root, 
         run(capsys, "evaluate", tmp_path / f"{crop}.safetensors", "--data", root, "--per-class", 20)
     manifests = [json.loads(path.read_text()) for path in (cache / "decoded").glob("*/manifest.json")]
     assert sorted(m["recipe"]["crop"] for m in manifests) == ["centre", "resize"]
+
+
+def test_reals_are_held_to_the_size_they_had_in_training(capsys, root, tmp_path):
+    small = root / "imagenet_glide" / "val" / "nature"
+    for path in sorted(small.iterdir())[:4]:
+        Image.new("RGB", (300, 300)).save(path)
+    info = CheckpointInfo("swin_nano", 32, ("glide",), "none", real_size=(30, 50))
+    path = tmp_path / "sized.safetensors"
+    save_checkpoint(path, build_detector("swin_nano", image_size=32), info)
+    run(capsys, "evaluate", path, "--data", root, "--per-class", 20)
+    refused = run(capsys, "evaluate", path, "--data", root, "--per-class", 21, code=2)
+    assert "20 images of 24 whose width and height are within data.real_size [30, 50]" in refused
+
+
+def test_unreadable_images_are_listed_or_too_many(capsys, root, checkpoint):
+    (root / "imagenet_glide" / "val" / "ai" / "003.png").write_bytes(b"")
+    arguments = ("evaluate", checkpoint, "--data", root, "--per-class", 24)
+    assert "1 of 24 ai images cannot be decoded" in run(capsys, *arguments, code=2)
+    said = run(capsys, *arguments, "--max-bad-share", "0.1")
+    assert "left out: glide val: imagenet_glide/val/ai/003.png: zero bytes" in said

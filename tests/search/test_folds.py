@@ -1,7 +1,9 @@
 import pytest
 import torch
+from PIL import Image
 
-from genimage_core.data.layout import find_layout
+from genimage_core.data.images import describe_images
+from genimage_core.data.layout import SPLITS, find_layout
 from genimage_core.detectors.checkpoint import load_detector, read_info
 from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.evaluation import evaluate
@@ -22,19 +24,32 @@ PLAN = TrialPlan(FrequencyPolicy(noise_scale=0.3), TRAINING, 0)
 @pytest.fixture
 def job(tmp_path, write_tree):
     root = write_tree(tmp_path / "GenImage", ["sd14", "biggan"], train=4, val=4)
+    layout, data = find_layout(root, PROTOCOL.search), DataSettings(32, 4, 4, "none")
     return Job(
         run_dir=tmp_path / "run",
         cache=tmp_path / "cache",
-        layout=find_layout(root, PROTOCOL.search),
+        layout=layout,
         search=PROTOCOL.search,
         folds=PROTOCOL.folds,
-        data=DataSettings(32, 4, 4, "none"),
+        data=data,
         detector="swin_nano",
         base=None,
         info=CheckpointInfo("swin_nano", 32, (), "none", True),
         objective="off_family_accuracy",
         seed=0,
+        identities={
+            (name, split): describe_images(layout, name, split, data, 0).identity
+            for name in PROTOCOL.search
+            for split in SPLITS
+        },
     )
+
+
+def test_other_images_than_where_the_search_began_are_refused(job):
+    folder = next(place.folder for place in job.layout.places if place.split == "val")
+    Image.new("RGB", (40, 40)).save(next(iter(folder.iterdir())))
+    with pytest.raises(ValueError, match=r"has other val images of (sd14|biggan) under"):
+        FoldWorker(job, 0, 1, CPU)
 
 
 def work(job, rank=0, world_size=1, plan=PLAN):

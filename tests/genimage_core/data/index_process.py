@@ -1,7 +1,7 @@
 """Indexes a data root in a process of its own: what the tests kill.
 
 python -m tests.genimage_core.data.index_process ROOT TARGET WORKERS CHUNK
-                                                 [--die-after-reports N | --die-at N]
+                                                 [--generators A,B] [--die-after-reports N | --die-at N]
 
 With `--die-at N` the process kills itself before the N-th step that touches the disk.
 """
@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("workers", type=int)
     parser.add_argument("chunk", type=int)
+    parser.add_argument("--generators", default="sd14,adm")
     parser.add_argument("--die-after-reports", type=int)
     parser.add_argument("--die-at", type=int)
     arguments = parser.parse_args()
@@ -35,7 +36,7 @@ def main() -> None:
 
     if arguments.die_at:
         die_before_step(arguments.die_at)
-    layout = genimage_layout(arguments.root)
+    layout = genimage_layout(arguments.root, arguments.generators.split(","))
     build_index(layout, arguments.target, workers=arguments.workers, report=report, chunk=arguments.chunk)
 
 

@@ -44,6 +44,12 @@ def png_bomb(width=40_000, height=30_000):
     )
 
 
+def tiff_of_floats(seed):
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).random((16, 24), dtype=np.float32)).save(buffer, "TIFF")
+    return buffer.getvalue()
+
+
 def with_flipped(data, position):
     return data[:position] + bytes([data[position] ^ 0xFF]) + data[position + 1 :]
 
@@ -58,6 +64,7 @@ def damaged(reason, seed=0):
         "bad header": with_flipped(png, 18),
         "not an image": f"no image, number {seed}".encode(),
         "decompression bomb": png_bomb(40_000 + seed),
+        "unknown range": tiff_of_floats(seed),
     }[reason]
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 from scipy.stats import chisquare
 
 from genimage_core.data import alignment
-from genimage_core.data.alignment import reencode, target_quality
+from genimage_core.data.alignment import LOSSLESS, reencode, target_quality
 from genimage_core.data.jpeg_quality import jpeg_quality
 from genimage_core.settings import ALIGNMENTS
 
@@ -56,6 +56,13 @@ def test_qualities_are_drawn_as_the_reals_have_them():
     counts = Counter(drawn(f"val/ai/{number}.png", qualities) for number in range(4000))
     assert set(counts) == {75, 90, 96}
     assert chisquare([counts[q] for q in (75, 90, 96)], [2000, 1200, 800]).pvalue > 0.001
+
+
+def test_as_many_fakes_stay_lossless_as_reals_are():
+    drawn_ones = [drawn(f"{number}.png", [LOSSLESS] * 25 + [90] * 75) for number in range(2000)]
+    counts = Counter(drawn_ones)
+    assert set(counts) == {None, 90}
+    assert chisquare([counts[None], counts[90]], [500, 1500]).pvalue > 0.001
 
 
 def test_a_draw_follows_from_name_and_seed_alone():

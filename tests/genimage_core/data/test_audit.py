@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from scipy.stats import binom
 
+from genimage_core.data.alignment import LOSSLESS
 from genimage_core.data.audit import Audit, audit
 from genimage_core.data.audit_checks import (
     ALIGNMENTS,
@@ -126,10 +127,22 @@ class TestAlign:
         assert {(c.features, c.rows) for c in found} == {("quality", 100)}
         assert np.mean([c.accuracy for c in found]) == pytest.approx(0.5, abs=0.03)
 
-    def test_reals_that_are_no_jpeg_still_tell_after_match_quality(self):
+    def test_lossless_reals_are_matched_by_fakes_that_stay_lossless(self):
         table = genimage()
         bare = table.index < 100
         table["format"] = table["format"].mask(bare, "PNG")
+        table["quality"] = table["quality"].mask(bare)
+        assert audit(table, alignment="match_quality").level == "clean"
+        pool = known_qualities(table)
+        assert len(pool) == 300 and (pool == LOSSLESS).sum() == 100
+        fakes = align(table, "match_quality", pool, 0).query("label == 1")
+        assert (fakes["format"].eq("PNG") == fakes["quality"].isna()).all()
+        assert 60 < fakes["quality"].isna().sum() < 140
+
+    def test_reals_of_unknown_quality_still_tell_after_match_quality(self):
+        table = genimage()
+        bare = table.index < 100
+        table["format"] = table["format"].mask(bare, "WEBP")
         table["quality"] = table["quality"].mask(bare)
         found = audit(table, alignment="match_quality")
         assert found.level == "shortcut"

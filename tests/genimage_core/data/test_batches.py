@@ -11,7 +11,8 @@ def images(count, size=16, seed=0):
 def image_set(*counts, margin=0, name="x", size=16):
     shards = tuple(images(count, size, seed) for seed, count in enumerate(counts))
     labels = (np.arange(sum(counts)) % 2).astype(np.uint8)
-    return ImageSet(shards, labels, name, margin, (BadFile(name, "train", 0, "a.png", "truncated"),), (name,))
+    bad = (BadFile(name, "train", 0, "a.png", "truncated"),)
+    return ImageSet(shards, labels, name, margin, bad, name, (name,))
 
 
 @pytest.mark.parametrize("counts", [(7,), (3, 4), (1, 1, 5), (6, 1)])
@@ -70,7 +71,9 @@ def test_joining_keeps_the_order_and_copies_no_image():
     assert both.labels.tolist() == [0, 1, 0, 0, 1, 0, 1, 0, 1] and both.margin == 2
     assert all(a is b for a, b in zip(both.shards, (*one.shards, *other.shards), strict=True))
     assert both.bad == one.bad + other.bad and both.pins == ("one", "other")
-    assert both.fingerprint not in {one.fingerprint, other.fingerprint, join([other, one]).fingerprint}
+    turned = join([other, one])
+    assert both.fingerprint not in {one.fingerprint, other.fingerprint, turned.fingerprint}
+    assert both.identity not in {one.identity, other.identity, turned.identity}
     assert join([one]) is one
 
 

@@ -70,7 +70,8 @@ def start(script, *arguments):
 
 
 def files_in(cache):
-    return sorted(path.name for path in (cache / "decoded").rglob("*") if path.suffix != ".lock")
+    passing = (".lock", "checked")  # come with use
+    return sorted(p.name for p in (cache / "decoded").rglob("*") if not p.name.endswith(passing))
 
 
 def only_set(cache):
@@ -213,7 +214,7 @@ def spoil_the_header(path):
     path.write_bytes(content)
 
 
-SEEN_AT_ONCE = {
+DAMAGES = {
     "a shard cut short": ("00002.npy", cut_short),
     "a shard gone": ("00008.npy", Path.unlink),
     "an empty shard": ("00000.npy", lambda path: path.write_bytes(b"")),
@@ -221,29 +222,68 @@ SEEN_AT_ONCE = {
     "the manifest gone": ("manifest.json", Path.unlink),
     "the manifest changed": ("manifest.json", change_a_label),
     "the manifest no object": ("manifest.json", lambda path: path.write_text("[]")),
-}
-SEEN_BY_CHECKSUM = {
     "a bit flipped": ("00004.npy", flip_a_bit),
     "a header spoilt": ("00001.npy", spoil_the_header),
 }
 
 
 @pytest.mark.usefixtures("small_shards")
-@pytest.mark.parametrize(
-    ("damage", "verify"),
-    [
-        *((damage, False) for damage in SEEN_AT_ONCE),
-        *((damage, True) for damage in (*SEEN_AT_ONCE, *SEEN_BY_CHECKSUM)),
-    ],
-)
-def test_a_damaged_set_is_decoded_again_with_a_notice(folder, tmp_path, damage, verify):
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_set_is_decoded_again_with_a_notice(folder, tmp_path, damage):
     before = pixels_of(load(folder, tmp_path)).copy()
-    name, spoil = (SEEN_AT_ONCE | SEEN_BY_CHECKSUM)[damage]
+    name, spoil = DAMAGES[damage]
     spoil(only_set(tmp_path) / name)
     with pytest.warns(UserWarning, match=rf"{name}.*decoded again"):
-        again = load(folder, tmp_path, verify=verify)
+        again = load(folder, tmp_path)
     np.testing.assert_array_equal(pixels_of(again), before)
-    assert load(folder, tmp_path, verify=True).labels.tolist() == [0] * 30 + [1] * 30
+    assert load(folder, tmp_path).labels.tolist() == [0] * 30 + [1] * 30
+
+
+def keep_time(path, change):
+    """Change a file as a failing disk does: without a trace in its time of change."""
+    status = path.stat()
+    change(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_what_rots_unseen_is_found_when_the_last_check_is_old(folder, tmp_path):
+    before = pixels_of(load(folder, tmp_path)).copy()
+    load(folder, tmp_path)
+    stamp = only_set(tmp_path) / "checked"
+    keep_time(only_set(tmp_path) / "00004.npy", flip_a_bit)
+    load(folder, tmp_path)  # trusted: no notice, or this test would fail
+    os.utime(stamp, (time.time() - 2 * decoded.TRUSTED_S,) * 2)
+    with pytest.warns(UserWarning, match=r"00004\.npy is not what was written"):
+        again = load(folder, tmp_path)
+    np.testing.assert_array_equal(pixels_of(again), before)
+
+
+def test_checksums_are_compared_once_for_workers_that_start_together(folder, tmp_path, monkeypatch):
+    load(folder, tmp_path)
+    compared, real = [], shards._checksum
+    monkeypatch.setattr(shards, "_checksum", lambda *given: compared.append(1) or real(*given))
+    for _ in range(3):
+        load(folder, tmp_path)
+    assert len(compared) == 1
+    (only_set(tmp_path) / "00000.npy").touch()
+    load(folder, tmp_path)
+    assert len(compared) == 2
+
+
+def test_a_set_without_its_mark_of_use_can_be_opened(folder, tmp_path):
+    before = pixels_of(load(folder, tmp_path)).copy()
+    (only_set(tmp_path) / "used").unlink()
+    np.testing.assert_array_equal(pixels_of(load(folder, tmp_path)), before)
+
+
+def test_a_file_in_the_place_of_a_set_makes_way(folder, tmp_path):
+    before = pixels_of(load(folder, tmp_path)).copy()
+    place = only_set(tmp_path)
+    decoded.discard(place)
+    place.write_text("no folder")
+    with pytest.warns(UserWarning, match="decoded again"):
+        np.testing.assert_array_equal(pixels_of(load(folder, tmp_path)), before)
 
 
 def test_who_has_a_damaged_set_open_goes_on(folder, tmp_path):

@@ -81,6 +81,14 @@ def test_only_reals_have_to_be_of_a_size(biased):
     )
 
 
+def test_bad_reals_are_counted_also_where_a_size_is_asked_for(biased, tmp_path):
+    for number in (1, 2, 3, 4):
+        (biased / "train" / "nature" / f"{number:03d}.JPEG").write_bytes(b"not an image")
+    settings = replace(SETTINGS, real_size=(1, 999), max_bad_share=0.0)
+    with pytest.raises(ValueError, match=r"of 3 nature images cannot be decoded"):
+        load(biased, tmp_path, settings)
+
+
 def test_too_few_reals_of_a_size_are_counted(biased):
     with pytest.raises(ValueError, match=r"3 images of 6 .* data\.real_size \[34, 42\], 4 were") as refused:
         choose_images(layout_of(biased), "adm", "train", 4, 0, real_size=(34, 42))
@@ -99,7 +107,7 @@ def test_what_is_loaded_is_what_the_files_hold(folder, tmp_path):
 def test_the_second_time_nothing_is_decoded(folder, tmp_path, monkeypatch):
     first = load(folder, tmp_path / "cache")
     monkeypatch.setattr(decoding, "decode", lambda *arguments, **options: pytest.fail("decoded again"))
-    second = load(folder, tmp_path / "cache", verify=True)
+    second = load(folder, tmp_path / "cache")
     assert second.fingerprint == first.fingerprint
     np.testing.assert_array_equal(everything_of(second), everything_of(first))
     with pytest.raises(ValueError):
@@ -220,6 +228,21 @@ def test_matching_needs_reals_of_known_quality(folder, tmp_path):
     assert not list((tmp_path / "cache").rglob("*.npy"))
 
 
+def test_the_share_that_is_allowed_is_allowed(tmp_path, write_tree):
+    folder = write_tree(tmp_path / "data", ["adm"], train=100, val=3) / "ADM" / "imagenet_ai_0508_adm"
+    spoil(folder, "train", "ai", range(29))
+    settings = replace(SETTINGS, train_per_class=100, max_bad_share=0.29)
+    assert len(load(folder, tmp_path / "cache", settings).bad) == 29
+
+
+def test_copies_have_one_identity_and_other_files_another(folder, tmp_path, write_tree):
+    here = load(folder, tmp_path / "cache")
+    there = write_tree(tmp_path / "copy", ["adm"], train=6, val=3) / "ADM" / "imagenet_ai_0508_adm"
+    assert load(there, tmp_path / "cache").identity == here.identity
+    (there / "train" / "ai" / "000.png").unlink()
+    assert load(there, tmp_path / "cache").identity != here.identity
+
+
 def test_a_margin_is_stored_for_random_crops_and_their_centre_is_the_usual_one(biased, tmp_path):
     centre = load(biased, tmp_path, EVERYTHING)
     margin = load(biased, tmp_path, replace(EVERYTHING, crop="random", margin=8))
@@ -296,7 +319,7 @@ def test_a_link_to_nowhere_is_a_bad_file(folder, tmp_path):
     assert bad.path.endswith("train/ai/000.png") and bad.reason == "unreadable"
 
 
-def test_what_the_system_refused_is_looked_at_again_when_verifying(folder, tmp_path, monkeypatch):
+def test_what_the_system_refused_is_looked_at_again_when_the_last_check_is_old(folder, tmp_path, monkeypatch):
     def refuse(path, *arguments, **options):
         if path.name == "001.png" and path.parent.name == "ai":
             raise decoding.UnreadableImage(path, "unreadable", "Input/output error")
@@ -305,9 +328,12 @@ def test_what_the_system_refused_is_looked_at_again_when_verifying(folder, tmp_p
     monkeypatch.setattr(decoding, "decode", refuse)
     assert len(load(folder, tmp_path, EVERYTHING).bad) == 1
     monkeypatch.undo()
+    [stamp] = tmp_path.glob("decoded/*/")
+    (stamp / "checked").touch()
     assert len(load(folder, tmp_path, EVERYTHING).bad) == 1  # all workers of a run read the same set
+    (stamp / "checked").unlink()
     with pytest.warns(UserWarning, match=r"001\.png could not be read then"):
-        assert load(folder, tmp_path, EVERYTHING, verify=True).bad == ()
+        assert load(folder, tmp_path, EVERYTHING).bad == ()
     assert len(load(folder, tmp_path, EVERYTHING).labels) == 12
 
 

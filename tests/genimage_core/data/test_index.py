@@ -103,7 +103,7 @@ def walk_with_pillow(root):
                 with Image.open(io.BytesIO(data)) as image:
                     row |= {"width": image.width, "height": image.height, "format": image.format}
                     image.load()
-                    row["good"] = True
+                    row["good"] = image.mode != "F"  # real numbers without a stated black and white
             except Exception:
                 row["good"] = False
             rows.append(row)

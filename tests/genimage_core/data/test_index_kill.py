@@ -108,7 +108,7 @@ def test_killed_before_any_step_of_an_update_readers_see_the_old_index_or_the_ne
     while code == -signal.SIGKILL:
         target = tmp_path / f"killed{len(seen)}"
         shutil.copytree(tmp_path / "old", target)
-        code = run(layout, target, "--die-at", len(seen) + 1)
+        code = run(layout, target, "--generators", "adm", "--die-at", len(seen) + 1)
         table = read_index(target)
         seen.append("old" if table.equals(old) else "new" if table.equals(new) else "neither")
         pd.testing.assert_frame_equal(fresh(layout, target), new)  # goes on

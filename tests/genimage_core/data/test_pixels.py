@@ -1,10 +1,13 @@
 import io
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from genimage_core.data.alignment import reencode
+from genimage_core.data.alignment import LOSSLESS, reencode
+from genimage_core.data.file_facts import read_facts
 from genimage_core.data.pixels import UnreadableImage, decode, read_quality, read_size
 
 
@@ -31,6 +34,39 @@ def test_every_kind_of_image_becomes_rgb(tmp_path, mode):
         assert file.mode == mode
         expected = np.asarray(file.convert("RGB"))
     np.testing.assert_array_equal(decode(path, 32), expected)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+def test_of_sixteen_bits_the_upper_eight_are_kept(tmp_path, suffix):
+    deep = np.random.default_rng(0).integers(0, 2**16, (32, 32), dtype=np.uint16)
+    Image.fromarray(deep).save(tmp_path / f"deep.{suffix}")
+    expected = np.repeat((deep >> 8).astype(np.uint8)[..., None], 3, 2)
+    np.testing.assert_array_equal(decode(tmp_path / f"deep.{suffix}", 32), expected)
+    assert read_facts(tmp_path / f"deep.{suffix}").error is None
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_pixels_of_an_unknown_range_are_no_picture(tmp_path, kind):
+    Image.fromarray(np.ones((32, 32), dtype=kind)).save(tmp_path / "measured.tif")
+    with pytest.raises(UnreadableImage) as refused:
+        decode(tmp_path / "measured.tif", 32)
+    assert refused.value.reason == read_facts(tmp_path / "measured.tif").error == "unknown range"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(UnreadableImage) as refused:
+        decode(tmp_path / "pipe.png", 32)
+    assert refused.value.reason == "not an image"
+    assert read_size(tmp_path / "pipe.png") is None and read_quality(tmp_path / "pipe.png") is None
+
+
+def test_what_a_file_says_beside_its_pixels_does_not_matter(tmp_path):
+    plain, wordy = save(tmp_path, picture(32, 32)), tmp_path / "wordy.png"
+    text = PngInfo()
+    text.add_text("comment", "x" * 70_000)  # more than a JPEG can carry
+    Image.fromarray(picture(32, 32)).save(wordy, pnginfo=text, dpi=(72, 72))
+    np.testing.assert_array_equal(decode(wordy, 32, quality=90), decode(plain, 32, quality=90))
 
 
 def test_grey_images_have_three_equal_channels(tmp_path):
@@ -96,6 +132,9 @@ def test_a_decompression_bomb_is_not_unpacked(tmp_path, monkeypatch):
 def test_headers_tell_size_and_quality(tmp_path):
     Image.fromarray(picture(20, 31)).save(tmp_path / "a.jpg", quality=83)
     assert read_size(tmp_path / "a.jpg") == (31, 20) and read_quality(tmp_path / "a.jpg") == 83
-    assert read_quality(save(tmp_path, picture(20, 31))) is None
+    assert read_quality(save(tmp_path, picture(20, 31))) == LOSSLESS
+    odd = [[table * 3 for table in range(1, 65)]]
+    Image.fromarray(picture(20, 31)).save(tmp_path / "odd.jpg", qtables=odd)
+    assert read_quality(tmp_path / "odd.jpg") is None
     (tmp_path / "bad.jpg").write_bytes(b"")
     assert read_size(tmp_path / "bad.jpg") is None and read_quality(tmp_path / "bad.jpg") is None
