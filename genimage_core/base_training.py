@@ -1,4 +1,4 @@
-"""Training the weights every trial starts from, once, and starting a detector on them."""
+"""Training the weights every trial starts from, once."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +8,9 @@ from filelock import FileLock
 
 from genimage_core.bases import BaseRecipe
 from genimage_core.data.batches import ImageSet
-from genimage_core.detectors.checkpoint import load_detector, save_checkpoint
+from genimage_core.detectors.catalogue import find_detector
+from genimage_core.detectors.checkpoint import save_checkpoint
 from genimage_core.detectors.detector import Detector, build_detector
-from genimage_core.detectors.info import require_fit
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.settings import TrainingSettings
 from genimage_core.training import build_optimizer, train_epoch
@@ -36,6 +36,11 @@ def ensure_base(
     return path
 
 
+def own_policy(name: str) -> FrequencyPolicy:
+    """Return what a detector's authors do to its training images."""
+    return FrequencyPolicy(**find_detector(name).policy)
+
+
 def train_from_scratch(
     name: str,
     images: ImageSet,
@@ -45,25 +50,17 @@ def train_from_scratch(
     device: torch.device,
     report: Report | None = None,
 ) -> Detector:
-    """Train a detector of the size of `images` from random weights, without augmentation but flips."""
-    detector = build_detector(name, image_size=images.image_size, seed=seed).to(device)
-    optimizer = build_optimizer(detector, training)
+    """Train a detector of the size of `images` from random weights, with no augmentation but its own."""
+    detector = build_detector(
+        name,
+        image_size=images.image_size,
+        seed=seed,
+        dropout=training.dropout,
+        drop_path=training.drop_path,
+    ).to(device)
+    optimizer, policy = build_optimizer(detector, training), own_policy(name)
     for epoch in range(training.epochs):
-        stats = train_epoch(detector, optimizer, images, FrequencyPolicy(), training, epoch=epoch, seed=seed)
+        stats = train_epoch(detector, optimizer, images, policy, training, epoch=epoch, seed=seed)
         if report:
             report(epoch + 1, stats.loss)
     return detector
-
-
-def start_from(
-    path: Path | None, *, detector: str, image_size: int, freeze_depth: int, seed: int
-) -> Detector:
-    """Build a detector on the weights at `path`, or on random ones drawn by `seed` if there is none.
-
-    Raises:
-        ValueError: If the weights are of another detector or size.
-    """
-    if path is None:
-        return build_detector(detector, image_size=image_size, freeze_depth=freeze_depth, seed=seed)
-    require_fit(path, detector, image_size)
-    return load_detector(path, freeze_depth=freeze_depth)

@@ -7,7 +7,7 @@ from genimage_core.data.recipe import digest
 from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.settings import TrainingSettings
 
-RECIPE_VERSION = 2  # raise it when training code changes what the same recipe gives
+RECIPE_VERSION = 3  # raise it when training code changes what the same recipe gives
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ ALIGNMENTS = ("none", "jpeg96", "jpeg96_both", "match_quality")
 CROPS = ("centre", "random", "resize")
 BASES = "scratch, imagenet, generator:NAME or checkpoint:PATH"
 MAX_FREEZE_DEPTH = 5
+OPTIMIZERS = ("adamw", "adam", "sgd")
 
 
 def require(condition: bool, field: str, value: object, allowed: str) -> None:
@@ -97,16 +98,21 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How one detector is trained: AdamW, linear warm-up, cosine decay to zero.
+    """How one detector is trained: linear warm-up, then cosine decay to zero.
+
+    What a space file does not say is as the detector's authors have it, see `detectors.catalogue`.
 
     Attributes:
         epochs: Passes over the training set.
         batch_size: Images per step.
         learning_rate: Peak of the schedule.
-        weight_decay: Decoupled decay, applied to weights of two and more dimensions.
+        optimizer: `adamw`; `adam`, with the decay in its gradient; or `sgd`, with momentum 0.9.
+        weight_decay: Applied to weights of two and more dimensions.
         warmup: Share of all steps during which the rate rises linearly, 0 to 1.
         flip: Mirror every image left to right with probability one half.
         clip_norm: Greatest norm of a step's gradient; longer ones are shortened to it.
+        dropout: Rate before the last layer, 0 to below 1, where the detector has one there.
+        drop_path: Rate of stochastic depth, 0 to below 1, in the last block; it grows from the first.
     """
 
     epochs: int = 3
@@ -116,6 +122,9 @@ class TrainingSettings:
     warmup: float = 0.1
     flip: bool = True
     clip_norm: float = 5.0
+    optimizer: str = "adamw"
+    dropout: float = 0.0
+    drop_path: float = 0.0
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -129,6 +138,9 @@ class TrainingSettings:
         require(0 <= self.weight_decay <= 1, "weight_decay", self.weight_decay, "within [0, 1]")
         require(0 <= self.warmup <= 1, "warmup", self.warmup, "within [0, 1]")
         require(self.clip_norm > 0, "clip_norm", self.clip_norm, "above 0")
+        require(self.optimizer in OPTIMIZERS, "optimizer", self.optimizer, f"one of {', '.join(OPTIMIZERS)}")
+        for field in ("dropout", "drop_path"):
+            require(0 <= getattr(self, field) < 1, field, getattr(self, field), "within 0 to below 1")
 
 
 @dataclass(frozen=True)
@@ -138,8 +150,8 @@ class DetectorSettings:
     Attributes:
         name: A detector of `genimage_core.detectors`.
         base: Weights to start from: scratch, imagenet, generator:NAME or checkpoint:PATH.
-        freeze_depth: 0 trains everything; 1 freezes the patch embedding, 2 to 5 stages 1 to 4 as well;
-            5 leaves only the head.
+        freeze_depth: 0 trains everything; 1 to 5 freeze so many of the detector's parts, from the patch
+            embedding or stem on; 5 leaves only the head.
     """
 
     name: str = "swin_t"

@@ -32,14 +32,21 @@ class EpochStats:
     images: int
 
 
-def build_optimizer(detector: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
-    """AdamW over what is not frozen; biases and norms (one dimension) are not decayed."""
+def build_optimizer(detector: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Make the optimiser of what is not frozen; biases and norms (one dimension) are not decayed."""
     trainable = [p for p in detector.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trainable if p.ndim > 1], "weight_decay": settings.weight_decay},
         {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+    rate = settings.learning_rate
+    match settings.optimizer:
+        case "sgd":
+            return torch.optim.SGD(groups, lr=rate, momentum=0.9, fused=True)
+        case "adam":
+            return torch.optim.Adam(groups, lr=rate, fused=True)
+        case _:
+            return torch.optim.AdamW(groups, lr=rate, fused=True)
 
 
 def learning_rate_at(step: int, total_steps: int, settings: TrainingSettings) -> float:
@@ -110,7 +117,7 @@ def train_epoch(
     device = next(detector.parameters()).device
     generator = torch.Generator().manual_seed(derive_seed(seed, epoch))
     order = torch.randperm(len(data.labels), generator=generator)
-    batches = torch.split(order, settings.batch_size)
+    batches = split_batches(order, settings.batch_size)
     detector.train()
     losses = []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -125,6 +132,14 @@ def train_epoch(
     _check_finite(losses, every=1, epoch=epoch)
     mean = float(torch.stack(losses).sum() / len(order))
     return EpochStats(mean, time.perf_counter() - started, len(order))
+
+
+def split_batches(order: Tensor, size: int) -> list[Tensor]:
+    """Split indices into batches of `size`; a single last image, too few for batch norm, joins the others."""
+    batches = list(torch.split(order, size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
 
 
 def draw_batch(

@@ -167,7 +167,7 @@ def _make_base(task: BaseTask, threads: int, epochs: Queue) -> None:
     space = task.space
     if task.base.kind == "imagenet":
         size, seed = space.data.image_size, space.search.seed
-        detector = build_detector(space.detector.name, image_size=size, seed=seed, pretrained=True)
+        detector = build_detector(space.detector.name, image_size=size, seed=seed, base="imagenet")
         save_checkpoint(task.target, detector, task.info)
         return
     recipe, images = _recipe(task)

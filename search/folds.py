@@ -8,11 +8,10 @@ from pathlib import Path
 
 import torch
 
-from genimage_core.base_training import start_from
 from genimage_core.data.batches import ImageSet, join
 from genimage_core.data.images import load_images
-from genimage_core.detectors.checkpoint import save_checkpoint
-from genimage_core.detectors.detector import Detector
+from genimage_core.detectors.checkpoint import load_weights, save_checkpoint
+from genimage_core.detectors.detector import Detector, build_detector
 from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.evaluation import evaluate
 from genimage_core.protocol import Fold
@@ -64,12 +63,14 @@ class FoldWorker:
 
     def _start(self, fold: Fold, plan: TrialPlan) -> _Training:
         seed = self.seeds[fold.name]
-        detector = start_from(
-            self.job.base,
-            detector=self.job.detector,
+        detector = build_detector(
+            self.job.detector,
             image_size=self.job.data.image_size,
+            base=f"checkpoint:{self.job.base}" if self.job.base else "scratch",
             freeze_depth=plan.freeze_depth,
             seed=seed,
+            dropout=plan.training.dropout,
+            drop_path=plan.training.drop_path,
         ).to(self.device)
         optimizer = build_optimizer(detector, plan.training)
         return _Training(fold, seed, self.training_sets[fold.name], detector, optimizer)
@@ -107,14 +108,6 @@ class FoldWorker:
         """Continue from what `save` wrote; `load` must have been called with the same plan."""
         assert self.plan is not None, "load() comes first"
         for run in self.running:
-            weights = folder / f"{run.fold.name}.safetensors"
-            saved = start_from(
-                weights,
-                detector=self.job.detector,
-                image_size=self.job.data.image_size,
-                freeze_depth=self.plan.freeze_depth,
-                seed=0,
-            )
-            run.detector.load_state_dict(saved.state_dict())
+            load_weights(folder / f"{run.fold.name}.safetensors", run.detector)
             state = torch.load(folder / f"{run.fold.name}.optimizer.pt", weights_only=True)
             run.optimizer.load_state_dict(state)

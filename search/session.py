@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from genimage_core.cache import cache_folder
+from genimage_core.detectors.catalogue import check_detector
 from genimage_core.detectors.info import CheckpointInfo
-from genimage_core.detectors.sizes import check_detector
 from genimage_core.protocol import Protocol
 from genimage_core.settings import require
 from reports.render import write_report

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from genimage_core.data.mapping import read_mapping
+from genimage_core.detectors.catalogue import DETECTORS, find_detector
 from genimage_core.generators import GENIMAGE, Catalog
 from genimage_core.limits import CONSTRAINED, WHOLE
 from genimage_core.policy import FrequencyPolicy
@@ -29,7 +30,7 @@ from genimage_core.settings import DataSettings, DetectorSettings, TrainingSetti
 
 MINI = "mini"
 POLICY_FIELDS = tuple(field.name for field in fields(FrequencyPolicy))
-TRAINING_FIELDS = ("batch_size", "learning_rate", "weight_decay", "warmup", "flip", "clip_norm")
+TRAINING_FIELDS = tuple(field.name for field in fields(TrainingSettings) if field.name != "epochs")
 DETECTOR_FIELDS = ("freeze_depth",)
 WHOLE_FIELDS = ("batch_size", "freeze_depth", *WHOLE)
 SEARCHABLE = POLICY_FIELDS + TRAINING_FIELDS + DETECTOR_FIELDS
@@ -206,7 +207,8 @@ class TrialPlan:
 def settle(space: Space, values: Mapping[str, Value], *, baseline: bool = False) -> TrialPlan:
     """Turn sampled values into settings, over the fixed values and the defaults of the sections.
 
-    The baseline takes the identity policy, whatever is fixed, and the sections' own training settings.
+    What the space does not say of the policy is as the detector's authors have it. The baseline takes that
+    policy alone, the identity for most, whatever is fixed, and the sections' own training settings.
 
     Raises:
         ValueError: If a value is impossible; the message names its field.
@@ -218,7 +220,9 @@ def settle(space: Space, values: Mapping[str, Value], *, baseline: bool = False)
 
     detector = replace(space.detector, **part(DETECTOR_FIELDS))
     training = replace(space.training, **part(TRAINING_FIELDS))
-    return TrialPlan(FrequencyPolicy(**part(POLICY_FIELDS)), training, detector.freeze_depth)
+    own = find_detector(space.detector.name).policy
+    policy = FrequencyPolicy(**{**own, **part(POLICY_FIELDS)})
+    return TrialPlan(policy, training, detector.freeze_depth)
 
 
 def _ends(entry: Parameter | Value) -> tuple[Value, ...]:
@@ -284,6 +288,7 @@ def load_space(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = N
     if is_mini((merged.get("data") or {}).get("root")):
         merged = _merge(_merge(content, embedded), given)
     _read_layout(path, merged.get("data") or {})
+    merged = _merge(_training_of(merged), merged)
     try:
         return Space.model_validate(merged)
     except ValidationError as error:
@@ -305,6 +310,13 @@ def _read_layout(path: Path, data: dict[str, Any]) -> None:
     """Put the content of a mapping in the place of its file's name: the resolved space needs no file."""
     if isinstance(data.get("layout"), str):
         data["layout"] = _read_yaml(path.parent / data["layout"], "mapping")
+
+
+def _training_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What the authors of the detector say of its training, for the sections that train one."""
+    spec = DETECTORS.get((content.get("detector") or {}).get("name", DetectorSettings.name))
+    own = dict(spec.training) if spec else {}
+    return {name: own for name in ("training", "base_training") if name == "training" or name in content}
 
 
 def _require_sections(path: Path, content: Mapping[str, Any], embedded: object) -> None:

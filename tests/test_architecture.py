@@ -98,7 +98,7 @@ def test_reports_only_read_records(library):
 
 def test_timm_is_imported_in_one_file():
     assert [m for package in PACKAGES for m in importers_of("timm", package)] == [
-        "genimage_core.detectors.swin"
+        "genimage_core.detectors.backbones"
     ]
 
 
@@ -141,6 +141,6 @@ def test_the_process_that_only_searches_imports_no_torch():
 
 
 def test_a_space_file_is_checked_without_ray_or_torch():
-    loaded = loaded_after("import search.space, genimage_core.protocol, genimage_core.detectors.sizes")
+    loaded = loaded_after("import search.space, genimage_core.protocol, genimage_core.detectors.catalogue")
     assert "search" in loaded
     assert not loaded & {"torch", "timm", "ray", "optuna", "sklearn"}

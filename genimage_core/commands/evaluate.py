@@ -69,7 +69,7 @@ def _score(
     import torch
 
     from genimage_core.data.images import load_images
-    from genimage_core.detectors.checkpoint import load_detector
+    from genimage_core.detectors.detector import load_detector
     from genimage_core.evaluation import evaluate
 
     detector = load_detector(path).to("cuda" if torch.cuda.is_available() else "cpu")

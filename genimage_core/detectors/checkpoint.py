@@ -7,12 +7,12 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
-from genimage_core.detectors.detector import Detector, build_detector
-from genimage_core.detectors.info import CheckpointInfo, read_info
+from genimage_core.detectors.info import CheckpointInfo
 
 
-def save_checkpoint(path: Path, detector: Detector, info: CheckpointInfo) -> None:
+def save_checkpoint(path: Path, detector: nn.Module, info: CheckpointInfo) -> None:
     """Write weights and their description, atomically: a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.contiguous().cpu() for name, tensor in detector.state_dict().items()}
@@ -22,16 +22,13 @@ def save_checkpoint(path: Path, detector: Detector, info: CheckpointInfo) -> Non
         partial.rename(path)
 
 
-def load_detector(path: Path, *, freeze_depth: int = 0) -> Detector:
-    """Build the detector that a checkpoint describes and load its weights.
+def load_weights(path: Path, detector: nn.Module) -> None:
+    """Load the weights of a checkpoint into a detector of the same kind and size.
 
     Raises:
-        ValueError: If the file is no checkpoint or its weights do not fit.
+        ValueError: If they do not fit.
     """
-    info = read_info(path)
-    detector = build_detector(info.detector, image_size=info.image_size, freeze_depth=freeze_depth)
     try:
         detector.load_state_dict(load_file(path))
     except (RuntimeError, SafetensorError) as error:
-        raise ValueError(f"{path} does not fit {info.detector} at {info.image_size} px: {error}") from error
-    return detector
+        raise ValueError(f"the weights in {path} do not fit what it says it holds: {error}") from error

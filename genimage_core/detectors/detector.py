@@ -1,35 +1,61 @@
-"""The detector: normalisation, a network in parts of which the first can be frozen, one logit."""
+"""The detector: a fixed front, a network in parts of which the first can be frozen, one logit."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from genimage_core.detectors.sizes import SWINS
-from genimage_core.detectors.swin import build_swin
-from genimage_core.settings import MAX_FREEZE_DEPTH, require
+from genimage_core.detectors.backbones import (
+    Parts,
+    build_deit,
+    build_resnet,
+    build_swin,
+    pooled_head,
+)
+from genimage_core.detectors.catalogue import check_detector
+from genimage_core.detectors.checkpoint import load_weights
+from genimage_core.detectors.f3net import build_f3net
+from genimage_core.detectors.gramnet import build_gramnet
+from genimage_core.detectors.info import read_info, require_fit
+from genimage_core.detectors.spec import build_spec
+from genimage_core.settings import require
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-DETECTORS = tuple(SWINS)
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+SYMMETRIC = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+STARTS = "scratch, imagenet or checkpoint:PATH"
+
+
+class Normalise(nn.Module):
+    """Subtracts a mean and divides by a standard deviation, channel by channel."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.std
 
 
 class Detector(nn.Module):
     """Maps images in [0, 1], shape (B, 3, H, W), to logits (B,); above 0 means fake.
 
     The first `freeze_depth` parts stay as they are: no gradient, evaluation mode (no dropout, no drop path),
-    and no activation kept for a backward pass that would not use it.
+    and no activation kept for a backward pass that would not use it. The front, which prepares the images,
+    learns nothing.
     """
 
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, parts: Sequence[nn.Module], head: nn.Module, freeze_depth: int = 0) -> None:
+    def __init__(
+        self, front: nn.Module, parts: Sequence[nn.Module], head: nn.Module, freeze_depth: int = 0
+    ) -> None:
         super().__init__()
         require(0 <= freeze_depth <= len(parts), "freeze_depth", freeze_depth, f"within 0 to {len(parts)}")
-        self.parts, self.head, self.freeze_depth = nn.ModuleList(parts), head, freeze_depth
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+        self.front, self.parts, self.head = front, nn.ModuleList(parts), head
+        self.freeze_depth = freeze_depth
         for part in self.parts[:freeze_depth]:
             part.requires_grad_(False)
 
@@ -42,7 +68,7 @@ class Detector(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return one logit per image."""
-        features = (images - self.mean) / self.std
+        features = self.front(images)
         with torch.no_grad():
             for part in self.parts[: self.freeze_depth]:
                 features = part(features)
@@ -53,23 +79,76 @@ class Detector(nn.Module):
 
 
 def build_detector(
-    name: str, *, image_size: int, freeze_depth: int = 0, seed: int = 0, pretrained: bool = False
+    name: str,
+    *,
+    image_size: int,
+    base: str = "scratch",
+    freeze_depth: int = 0,
+    seed: int = 0,
+    dropout: float = 0.0,
+    drop_path: float = 0.0,
 ) -> Detector:
-    """Build a detector with weights drawn by `seed`, or timm's ImageNet weights under a new head.
+    """Build a detector.
 
     Args:
-        name: One of `DETECTORS`.
+        name: A key of `catalogue.DETECTORS`.
         image_size: Side of the input, in pixels.
-        freeze_depth: Parts not to be trained, 0 to 5.
+        base: `scratch`; `imagenet`, timm's weights wherever the detector has none of its own; or
+            `checkpoint:PATH`, of the same detector and size.
+        freeze_depth: Parts not to be trained, 0 to 5; the catalogue names them.
         seed: Seed of the random weights; the global random state is left as it was.
-        pretrained: Start from ImageNet weights.
+        dropout: Rate before the last layer, where a detector has one there.
+        drop_path: Rate of stochastic depth; Xceptions have none.
 
     Raises:
         ValueError: If the name is unknown, the size impossible, or the weights cannot be had.
     """
-    require(name in DETECTORS, "detector name", name, f"one of {', '.join(DETECTORS)}")
-    require(0 <= freeze_depth <= MAX_FREEZE_DEPTH, "freeze_depth", freeze_depth, "within 0 to 5")
+    check_detector(name, image_size, freeze_depth)
+    kind, _, path = base.partition(":")
+    known = base in ("scratch", "imagenet") or (kind == "checkpoint" and path != "")
+    require(known, "base", base, STARTS)
+    if name == "swin_nano" and base == "imagenet":
+        raise ValueError("base imagenet does not exist for detector swin_nano; choose another base")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        parts, head = build_swin(name, image_size, pretrained)
-    return Detector(parts, head, freeze_depth)
+        front, parts, head = _build(name, image_size, base == "imagenet", dropout, drop_path)
+    detector = Detector(front, parts, head, freeze_depth)
+    if kind == "checkpoint":
+        require_fit(Path(path), name, image_size)
+        load_weights(Path(path), detector)
+    return detector
+
+
+def _build(
+    name: str, image_size: int, pretrained: bool, dropout: float, drop_path: float
+) -> tuple[nn.Module, Parts, nn.Module]:
+    rates = {"dropout": dropout, "drop_path": drop_path}
+    match name:
+        case "deit_s":
+            return Normalise(*IMAGENET), *build_deit(image_size, pretrained=pretrained, **rates)
+        case "resnet50" | "cnnspot":
+            parts, channels = build_resnet(50, pretrained=pretrained, drop_path=drop_path)
+            return Normalise(*IMAGENET), parts, pooled_head(channels, dropout)
+        case "spec":
+            return build_spec(pretrained=pretrained, **rates)
+        case "f3net" | "f3net_mix":
+            mix = name == "f3net_mix"
+            built = build_f3net(image_size, mix=mix, pretrained=pretrained, dropout=dropout)
+            return Normalise(*SYMMETRIC), *built
+        case "gramnet":
+            front, parts, head = build_gramnet(pretrained=pretrained, **rates)
+            return nn.Sequential(front, Normalise(*IMAGENET)), parts, head
+        case _:
+            return Normalise(*IMAGENET), *build_swin(name, image_size, pretrained=pretrained, **rates)
+
+
+def load_detector(path: Path, *, freeze_depth: int = 0) -> Detector:
+    """Build the detector that a checkpoint describes and load its weights.
+
+    Raises:
+        ValueError: If the file is no checkpoint or its weights do not fit.
+    """
+    info = read_info(path)
+    return build_detector(
+        info.detector, image_size=info.image_size, base=f"checkpoint:{path}", freeze_depth=freeze_depth
+    )

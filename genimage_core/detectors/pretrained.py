@@ -4,7 +4,9 @@ from urllib.request import Request, urlopen
 
 from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
 
-IMAGENET_WEIGHTS = {"swin_t": ("timm/swin_tiny_patch4_window7_224.ms_in1k", "model.safetensors")}
+from genimage_core.detectors.catalogue import DETECTORS, find_detector
+
+FILE = "model.safetensors"
 TIMEOUT_S = 5.0
 
 
@@ -14,21 +16,21 @@ def ensure_imagenet_weights(detector: str) -> str:
     Raises:
         ValueError: If there are none for this detector, or they are neither cached nor to be had.
     """
-    if detector not in IMAGENET_WEIGHTS:
-        known = ", ".join(IMAGENET_WEIGHTS)
+    repo = find_detector(detector).weights
+    if repo is None:
+        known = ", ".join(name for name, spec in DETECTORS.items() if spec.weights)
         raise ValueError(
             f"base imagenet exists for {known} only, got detector {detector}; choose another base"
         )
-    repo, file = IMAGENET_WEIGHTS[detector]
-    cached = try_to_load_from_cache(repo, file)
+    cached = try_to_load_from_cache(repo, FILE)
     if isinstance(cached, str):
         return cached
     try:
         if constants.HF_HUB_OFFLINE:
             raise OSError("HF_HUB_OFFLINE is set")
         # One plain request first: the hub's client retries for half a minute before it gives up.
-        with urlopen(Request(hf_hub_url(repo, file), method="HEAD"), timeout=TIMEOUT_S):
-            return hf_hub_download(repo, file)
+        with urlopen(Request(hf_hub_url(repo, FILE), method="HEAD"), timeout=TIMEOUT_S):
+            return hf_hub_download(repo, FILE)
     except OSError as error:  # every network error of both is one
         raise ValueError(
             f"base imagenet: cannot fetch {repo} ({error}). Go online once, or copy the hub's cache folder "

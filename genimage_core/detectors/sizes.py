@@ -5,8 +5,6 @@ Source: Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shi
 
 from dataclasses import dataclass
 
-from genimage_core.settings import require
-
 WINDOWS = range(4, 13)
 STAGES = 4
 PATCH = 4
@@ -19,14 +17,13 @@ class SwinSize:
     embed_dim: int
     depths: tuple[int, int, int, int]
     num_heads: tuple[int, int, int, int]
-    drop_path: float
 
 
 SWINS: dict[str, SwinSize] = {
     # The paper's detector: 27.5 million parameters.
-    "swin_t": SwinSize(96, (2, 2, 6, 2), (3, 6, 12, 24), 0.2),
+    "swin_t": SwinSize(96, (2, 2, 6, 2), (3, 6, 12, 24)),
     # The same code, a third as wide and less deep (2.3 million): for laptops and the embedded data set.
-    "swin_nano": SwinSize(32, (2, 2, 2, 2), (1, 2, 4, 8), 0.0),
+    "swin_nano": SwinSize(32, (2, 2, 2, 2), (1, 2, 4, 8)),
 }
 
 
@@ -51,13 +48,3 @@ def _windows(image_size: int) -> list[int]:
         return []
     grids = [image_size // PATCH // 2**stage for stage in range(STAGES)]
     return [w for w in WINDOWS if all(grid <= w or grid % w == 0 for grid in grids)]
-
-
-def check_detector(name: str, image_size: int) -> None:
-    """Refuse a detector that does not exist or an image size that its windows do not allow.
-
-    Raises:
-        ValueError: With what is allowed.
-    """
-    require(name in SWINS, "detector.name", name, f"one of {', '.join(SWINS)}")
-    window_for(image_size)

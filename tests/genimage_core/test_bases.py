@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from genimage_core import base_training
-from genimage_core.base_training import ensure_base, start_from
+from genimage_core.base_training import ensure_base
 from genimage_core.bases import BaseRecipe
 from genimage_core.data.batches import ImageSet
-from genimage_core.detectors.checkpoint import load_detector, save_checkpoint
-from genimage_core.detectors.detector import build_detector
+from genimage_core.detectors.detector import build_detector, load_detector
 from genimage_core.detectors.info import CheckpointInfo, read_info
 from genimage_core.settings import TrainingSettings
 
@@ -42,6 +41,9 @@ OTHER_TRAINING = {
     "warmup": 0.2,
     "flip": False,
     "clip_norm": 1.0,
+    "optimizer": "sgd",
+    "dropout": 0.1,
+    "drop_path": 0.1,
 }
 
 
@@ -120,29 +122,3 @@ def test_a_training_that_fails_leaves_nothing_to_be_taken_for_a_base(tmp_path, d
     assert not list(tmp_path.rglob("*.safetensors"))
     monkeypatch.undo()
     assert ensure_base(RECIPE, data, tmp_path, CPU).exists()
-
-
-def test_a_start_without_weights_is_drawn_by_seed():
-    started = start_from(None, detector="swin_nano", image_size=32, freeze_depth=0, seed=7)
-    expected = build_detector("swin_nano", image_size=32, seed=7)
-    assert torch.equal(started.head.fc.weight, expected.head.fc.weight)
-
-
-def test_a_start_on_weights_takes_them_whatever_the_seed(tmp_path):
-    saved = build_detector("swin_nano", image_size=32, seed=3)
-    save_checkpoint(tmp_path / "a.safetensors", saved, INFO)
-    for seed in (0, 1):
-        started = start_from(
-            tmp_path / "a.safetensors", detector="swin_nano", image_size=32, freeze_depth=2, seed=seed
-        )
-        assert started.freeze_depth == 2
-        assert all(torch.equal(t, started.state_dict()[n]) for n, t in saved.state_dict().items())
-
-
-@pytest.mark.parametrize("wanted", [("swin_t", 32), ("swin_nano", 64)])
-def test_weights_of_another_detector_or_size_are_refused(tmp_path, wanted):
-    save_checkpoint(tmp_path / "a.safetensors", build_detector("swin_nano", image_size=32), INFO)
-    with pytest.raises(ValueError, match=r"a\.safetensors"):
-        start_from(
-            tmp_path / "a.safetensors", detector=wanted[0], image_size=wanted[1], freeze_depth=0, seed=0
-        )

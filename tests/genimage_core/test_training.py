@@ -21,6 +21,7 @@ from genimage_core.training import (
     draw_batch,
     learning_rate_at,
     read_batch,
+    split_batches,
     to_batch,
     train_epoch,
 )
@@ -308,3 +309,46 @@ def test_pinned_memory_is_not_given_out_again_before_its_copy_is_done():
     batches = [read_batch(data, chosen, device) for chosen in choices]
     for chosen, batch in zip(choices, batches, strict=True):
         assert torch.equal(batch.cpu(), read_batch(data, chosen, CPU))
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("adamw", lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1)),
+        ("adam", lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.1)),
+        ("sgd", lambda p: torch.optim.SGD(p, lr=0.01, weight_decay=0.1, momentum=0.9)),
+    ],
+)
+def test_every_optimizer_is_torch_s(name, reference):
+    settings = replace(SETTINGS, optimizer=name, learning_rate=0.01, weight_decay=0.1)
+    layers = [torch.nn.Linear(3, 2, bias=False) for _ in range(2)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    ours, theirs = build_optimizer(layers[0], settings), reference(layers[1].parameters())
+    for step in range(3):
+        for layer, optimizer in zip(layers, (ours, theirs), strict=True):
+            optimizer.zero_grad()
+            (layer(torch.full((4, 3), 1.0 + step)) ** 2).sum().backward()
+            optimizer.step()
+    torch.testing.assert_close(layers[0].weight, layers[1].weight)
+
+
+def test_an_optimizer_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="adamw, adam, sgd"):
+        replace(SETTINGS, optimizer="lion")
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(8, [4, 4]), (9, [4, 5]), (10, [4, 4, 2]), (1, [1]), (3, [3]), (5, [5])]
+)
+def test_no_batch_of_one_image_follows_others(count, sizes):
+    batches = split_batches(torch.arange(count), 4)
+    assert [len(batch) for batch in batches] == sizes
+    assert torch.cat(batches).tolist() == list(range(count))
+
+
+def test_a_network_with_batch_norm_learns_from_any_number_of_images():
+    for per_class in (4, 9):
+        data = easy_set(per_class)
+        last = ImageSet((data.shards[0][:-1],), data.labels[:-1], "odd")
+        _, stats = train(data=last, detector=build_detector("spec", image_size=32))
+        assert math.isfinite(stats[0].loss)

@@ -8,7 +8,8 @@ import yaml
 from run_process import read_records, study_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from genimage_core.detectors.checkpoint import load_detector, read_info
+from genimage_core.detectors.detector import load_detector
+from genimage_core.detectors.info import read_info
 
 
 def test_every_trial_is_recorded_alike_everywhere(finished):

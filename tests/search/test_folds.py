@@ -4,8 +4,8 @@ from PIL import Image
 
 from genimage_core.data.images import describe_images
 from genimage_core.data.layout import SPLITS, find_layout
-from genimage_core.detectors.checkpoint import load_detector, read_info
-from genimage_core.detectors.info import CheckpointInfo
+from genimage_core.detectors.detector import load_detector
+from genimage_core.detectors.info import CheckpointInfo, read_info
 from genimage_core.evaluation import evaluate
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import Protocol

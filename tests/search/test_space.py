@@ -1,5 +1,5 @@
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import optuna
@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from genimage_core.augment import apply, sample
+from genimage_core.detectors.catalogue import DETECTORS
 from genimage_core.limits import SPATIAL, SPECTRAL
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.settings import DataSettings, DetectorSettings, TrainingSettings
@@ -24,6 +25,9 @@ MINIMAL = {
     "protocol": {"search": ["sd14", "adm"]},
     "detector": {"base": "generator:sd14"},
 }
+
+
+SWIN_T = TrainingSettings(**DETECTORS["swin_t"].training)
 
 
 def write(path, **sections):
@@ -349,7 +353,29 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_an_empty_section_means_its_defaults(tmp_path):
     space = load(tmp_path, space={}, embedded=None)
-    assert space.parameters == {} and space.training == TrainingSettings()
+    assert space.parameters == {} and space.training == SWIN_T
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_what_a_file_does_not_say_of_training_is_as_the_authors_have_it(tmp_path, name):
+    own = DETECTORS[name].training
+    sections = {"detector": {"name": name, "base": "scratch"}, "base_training": {"epochs": 7}}
+    space = load(tmp_path, **sections)
+    assert space.training == TrainingSettings(**own)
+    assert space.base_training == TrainingSettings(**{**own, "epochs": 7})
+    said = load(tmp_path, **sections, training={"optimizer": "adamw", "learning_rate": 0.03})
+    assert said.training == TrainingSettings(**{**own, "optimizer": "adamw", "learning_rate": 0.03})
+
+
+def test_cnnspot_blurs_and_compresses_whatever_is_searched_beside_it(tmp_path):
+    own = FrequencyPolicy(blur_sigma=3.0, blur_prob=0.5, jpeg_prob=0.5, jpeg_quality=30)
+    space = load(
+        tmp_path,
+        detector={"name": "cnnspot", "base": "scratch"},
+        space={"noise_scale": {"low": 0.1, "high": 0.5}, "jpeg_prob": 0.1},
+    )
+    assert settle(space, {"noise_scale": 0.3}, baseline=True).policy == own
+    assert settle(space, {"noise_scale": 0.3}).policy == replace(own, noise_scale=0.3, jpeg_prob=0.1)
 
 
 CONDITIONAL = {
@@ -435,7 +461,7 @@ def test_sampled_values_stand_over_fixed_ones_and_those_over_sections(tmp_path):
     )
     plan = settle(space, {"noise_scale": 0.7})
     assert plan.policy == FrequencyPolicy(noise_scale=0.7, mask_kind="ring")
-    assert plan.training == TrainingSettings(learning_rate=0.02, batch_size=8, weight_decay=0.5)
+    assert plan.training == replace(SWIN_T, learning_rate=0.02, batch_size=8, weight_decay=0.5)
     baseline = settle(space, {"noise_scale": 0.7}, baseline=True)
     assert baseline.policy == FrequencyPolicy() and baseline.training.learning_rate == 0.01
 

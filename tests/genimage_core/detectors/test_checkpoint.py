@@ -5,8 +5,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from genimage_core.detectors.checkpoint import load_detector, save_checkpoint
-from genimage_core.detectors.detector import build_detector
+from genimage_core.detectors.checkpoint import save_checkpoint
+from genimage_core.detectors.detector import build_detector, load_detector
 from genimage_core.detectors.info import CheckpointInfo, read_info
 
 INFO = CheckpointInfo("swin_nano", 32, ("sd14", "adm"), "jpeg96", True)
@@ -127,3 +127,19 @@ def test_a_description_of_what_does_not_exist_is_refused(tmp_path, changes):
     path = write(tmp_path / "odd.safetensors", {"weight": torch.zeros(3)}, **changes)
     with pytest.raises(ValueError):
         load_detector(path)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_start_on_weights_takes_them_whatever_the_seed(saved, detector, seed):
+    started = build_detector(
+        "swin_nano", image_size=32, base=f"checkpoint:{saved}", freeze_depth=2, seed=seed
+    )
+    assert started.freeze_depth == 2
+    assert all(torch.equal(t, started.state_dict()[n]) for n, t in detector.state_dict().items())
+
+
+@pytest.mark.parametrize("wanted", [("swin_t", 32), ("swin_nano", 64)])
+def test_weights_of_another_detector_or_size_are_refused(saved, wanted):
+    name, size = wanted
+    with pytest.raises(ValueError, match=r"a\.safetensors holds swin_nano at 32 px"):
+        build_detector(name, image_size=size, base=f"checkpoint:{saved}")

@@ -1,0 +1,137 @@
+"""What is known of every detector without building it: source, sizes, weights, how its authors train it.
+
+Where a public implementation leaves a choice, GenImage's copy is followed; what differs from it is said in
+the file of the detector. Torch-free, so that a space file can be checked at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from genimage_core.detectors.sizes import window_for
+from genimage_core.settings import MAX_FREEZE_DEPTH, require
+
+SMALLEST = 32  # pixels: the side that five halvings bring down to one
+
+
+@dataclass(frozen=True)
+class DetectorSpec:
+    """A detector.
+
+    Attributes:
+        title: As tables name it.
+        source: Paper.
+        parts: What freeze_depth 1 to 5 freezes, one more each.
+        weights: Repository of its ImageNet weights on the Hugging Face hub; None if there are none.
+        training: Fields of `TrainingSettings` that its authors set; a space file overrides them.
+        policy: Fields of `FrequencyPolicy` that belong to its training, the baseline's included.
+    """
+
+    title: str
+    source: str
+    parts: tuple[str, ...]
+    weights: str | None = None
+    training: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    policy: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+_SWIN_PARTS = ("patch embedding", "stage 1", "stage 2", "stage 3", "stage 4")
+_RESNET_PARTS = ("stem", "stage 1", "stage 2", "stage 3", "stage 4")
+_XCEPTION_PARTS = ("filters and stem", "entry flow", "blocks 4-7", "blocks 8-11", "exit flow")
+_XCEPTION = "timm/legacy_xception.tf_in1k"
+_F3NET_TRAINING = {"optimizer": "adam", "learning_rate": 2e-4, "weight_decay": 0.0, "dropout": 0.2}
+_SWIN = "Liu et al., Swin Transformer, ICCV 2021"
+_F3NET = "Qian et al., Thinking in Frequency, ECCV 2020"
+
+DETECTORS: Mapping[str, DetectorSpec] = MappingProxyType(
+    {
+        "swin_t": DetectorSpec(
+            "Swin-T",
+            _SWIN,
+            _SWIN_PARTS,
+            "timm/swin_tiny_patch4_window7_224.ms_in1k",
+            {"optimizer": "adamw", "weight_decay": 0.05, "drop_path": 0.2},
+        ),
+        "swin_nano": DetectorSpec("Swin, a third as wide", _SWIN, _SWIN_PARTS),
+        "deit_s": DetectorSpec(
+            "DeiT-S",
+            "Touvron et al., Training data-efficient image transformers, ICML 2021",
+            ("patch embedding", "blocks 1-3", "blocks 4-6", "blocks 7-9", "blocks 10-12"),
+            "timm/deit_small_patch16_224.fb_in1k",
+            {"optimizer": "adamw", "weight_decay": 0.05, "drop_path": 0.1},
+        ),
+        "resnet50": DetectorSpec(
+            "ResNet-50",
+            "He et al., Deep Residual Learning, CVPR 2016; GenImage's command",
+            _RESNET_PARTS,
+            "timm/resnet50.tv_in1k",
+            {"optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 2e-5},
+        ),
+        "cnnspot": DetectorSpec(
+            "CNNSpot",
+            "Wang et al., CNN-generated images are surprisingly easy to spot, CVPR 2020",
+            _RESNET_PARTS,
+            "timm/resnet50.tv_in1k",
+            {"optimizer": "adam", "learning_rate": 1e-4, "weight_decay": 0.0},
+            {"blur_sigma": 3.0, "blur_prob": 0.5, "jpeg_prob": 0.5, "jpeg_quality": 30},
+        ),
+        "spec": DetectorSpec(
+            "Spec",
+            "Zhang et al., Detecting and Simulating Artifacts in GAN Fake Images, WIFS 2019",
+            _RESNET_PARTS,
+            "timm/resnet34.tv_in1k",
+            # The authors' 0.01 with dampening 0.9, which makes every step a tenth as long.
+            {"optimizer": "sgd", "learning_rate": 1e-3, "weight_decay": 1e-4, "batch_size": 16},
+        ),
+        "f3net": DetectorSpec("F3Net", _F3NET, _XCEPTION_PARTS, _XCEPTION, _F3NET_TRAINING),
+        "f3net_mix": DetectorSpec("F3Net, MixBlock", _F3NET, _XCEPTION_PARTS, _XCEPTION, _F3NET_TRAINING),
+        "gramnet": DetectorSpec(
+            "GramNet",
+            "Liu et al., Global Texture Enhancement for Fake Face Detection, CVPR 2020",
+            _RESNET_PARTS,
+            "timm/resnet18.tv_in1k",
+            {"optimizer": "adam", "learning_rate": 1e-5, "weight_decay": 1e-4, "dropout": 0.5},
+        ),
+    }
+)
+
+
+def find_detector(name: str) -> DetectorSpec:
+    """Return the detector called `name`.
+
+    Raises:
+        ValueError: If there is none; the message lists those that exist.
+    """
+    require(name in DETECTORS, "detector.name", name, f"one of {', '.join(DETECTORS)}")
+    return DETECTORS[name]
+
+
+def check_detector(name: str, image_size: int, freeze_depth: int = 0) -> None:
+    """Refuse a detector that does not exist, or a size or depth that it does not allow.
+
+    Raises:
+        ValueError: With what is allowed.
+    """
+    find_detector(name)
+    require(0 <= freeze_depth <= MAX_FREEZE_DEPTH, "freeze_depth", freeze_depth, "within 0 to 5")
+    if name.startswith("swin"):
+        window_for(image_size)
+        return
+    require(image_size >= SMALLEST, "image_size", image_size, f"at least {SMALLEST} for {name}")
+    if name == "deit_s":
+        require(image_size % 16 == 0, "image_size", image_size, "a multiple of 16, DeiT's patch")
+    if name == "f3net_mix":
+        sizes = [s for s in range(image_size - 8, image_size + 9) if _streams_agree(s)]
+        allowed = f"one at which both streams end up alike; near it: {', '.join(map(str, sizes))}"
+        require(_streams_agree(image_size), "image_size", image_size, allowed)
+
+
+def _streams_agree(image_size: int) -> bool:
+    """Whether the maps of F3Net's two streams have one size where they are mixed."""
+    pixels, windows = (image_size - 3) // 2 + 1 - 2, image_size // 2 - 4
+    for halving in range(4):
+        pixels, windows = (pixels + 1) // 2, (windows + 1) // 2
+        if halving >= 2 and pixels != windows:
+            return False
+    return windows > 1
