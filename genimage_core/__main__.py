@@ -1,11 +1,11 @@
-"""`python -m genimage_core {data,augment,evaluate} …`: the commands that need no Ray."""
+"""`python -m genimage_core {data,augment,baseline,evaluate} …`: the commands that need no Ray."""
 
 import argparse
 import sys
 
 from rich.console import Console
 
-from genimage_core.commands import augment, data, evaluate
+from genimage_core.commands import augment, baseline, data, evaluate
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -18,6 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     data.add_arguments(commands.add_parser("data", help="data sets on a disk, and the embedded one"))
     augment.add_arguments(commands.add_parser("augment", help="show what a space file does to an image"))
+    baseline.add_arguments(commands.add_parser("baseline", help="the paper's tables, trained here"))
     evaluate.add_arguments(commands.add_parser("evaluate", help="score detectors on the images of a root"))
     arguments = parser.parse_args(argv)
     try:

@@ -8,10 +8,11 @@ Strengths have one entry per image, n = B, best kept on the CPU. The result is a
 of a batch do not influence each other, and one whose strength is zero comes back bit for bit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import BytesIO
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -102,6 +103,31 @@ def low_resolution(images: Tensor, size: int) -> Tensor:
     resize = partial(functional.interpolate, mode="bilinear", antialias=True)
     small = resize(images, size=(size, size))
     return resize(small, size=(height, width)).clamp(0, 1)
+
+
+def _reduced(images: Tensor, share: float) -> Tensor:
+    return low_resolution(images, max(1, round(share * min(images.shape[2:]))))
+
+
+def _compressed(images: Tensor, quality: int) -> Tensor:
+    return jpeg(images, torch.full((len(images),), quality))
+
+
+def _blurred(images: Tensor, sigma: float) -> Tensor:
+    return blur(images, torch.full((len(images),), sigma))
+
+
+# GenImage's second task. Low resolutions are of its 224 pixels: other sizes are reduced by the same factor.
+DEGRADATIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
+    {
+        "low resolution 112": partial(_reduced, share=112 / 224),
+        "low resolution 64": partial(_reduced, share=64 / 224),
+        "JPEG 65": partial(_compressed, quality=65),
+        "JPEG 30": partial(_compressed, quality=30),
+        "blur 3": partial(_blurred, sigma=3.0),
+        "blur 5": partial(_blurred, sigma=5.0),
+    }
+)
 
 
 def _gaussians(sigma: Tensor) -> Tensor:

@@ -1,10 +1,11 @@
 """Scores of one detector on many generators."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from genimage_core.data.batches import ImageSet
 from genimage_core.detectors.detector import Detector
@@ -12,14 +13,27 @@ from genimage_core.metrics import Scores, score
 from genimage_core.training import autocast, read_batch
 
 
-def predict(detector: Detector, data: ImageSet, batch_size: int = 128) -> NDArray[np.float32]:
-    """Return the logits (N,) of a set, in evaluation mode; stored margins are cut off evenly."""
+def predict(
+    detector: Detector,
+    data: ImageSet,
+    batch_size: int = 128,
+    change: Callable[[Tensor], Tensor] | None = None,
+) -> NDArray[np.float32]:
+    """Return the logits (N,) of a set, in evaluation mode; stored margins are cut off evenly.
+
+    Args:
+        detector: On its device.
+        data: Which images.
+        batch_size: Images at a time.
+        change: Done to every batch first, e.g. one of `degrade.DEGRADATIONS`.
+    """
     device = next(detector.parameters()).device
     detector.eval()
     logits = []
     with torch.inference_mode(), autocast(device):
         for chosen in torch.split(torch.arange(len(data.labels)), batch_size):
-            logits.append(detector(read_batch(data, chosen, device)).float())
+            images = read_batch(data, chosen, device)
+            logits.append(detector(change(images) if change else images).float())
     return torch.cat(logits).cpu().numpy()
 
 

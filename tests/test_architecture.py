@@ -12,12 +12,12 @@ PACKAGES = ("genimage_core", "search", "reports")
 
 # A file of genimage_core imports only from its own layer and those before it.
 LAYERS = (
-    {"generators", "spectrum", "fields", "metrics", "settings", "cache", "limits", "policy"},
+    {"generators", "spectrum", "fields", "metrics", "intervals", "settings", "cache", "limits", "policy"},
     {"filters", "mixing", "geometry", "degrade", "sampling", "operations", "augment"}
     | {"protocol", "published"},
     {"data", "detectors"},
     {"bases", "training", "base_training", "evaluation"},
-    {"measure_mini", "showcase", "contact_sheet"},
+    {"measure_mini", "showcase", "contact_sheet", "baseline", "baseline_tables"},
     {"commands"},
     {"__main__"},
 )

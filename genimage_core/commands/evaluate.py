@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from genimage_core.cache import cache_folder
-from genimage_core.commands.files import progress, read_yaml
+from genimage_core.commands.files import add_data, open_layout, progress
 from genimage_core.data.batches import BadFile
-from genimage_core.data.layout import Layout, find_layout
+from genimage_core.data.layout import Layout
 from genimage_core.detectors.info import CheckpointInfo, read_info
 from genimage_core.metrics import Scores
 from genimage_core.settings import DataSettings
@@ -24,10 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.set_defaults(run=run)
     parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT", help="safetensors files")
-    parser.add_argument("--data", type=Path, required=True, metavar="ROOT", help="data root")
-    parser.add_argument("--layout", type=Path, metavar="FILE", help="mapping (YAML) for a tree of your own")
-    parser.add_argument("--follow-links", action="store_true", help="follow links that lead out of ROOT")
-    parser.add_argument("--generators", metavar="A,B", help="only these; others are not touched")
+    add_data(parser)
     parser.add_argument("--per-class", type=int, default=500, metavar="N", help="images each (500)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the choice of images (0)")
     parser.add_argument(
@@ -47,9 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
     """Score every checkpoint on every generator and print a table for each."""
-    mapping = read_yaml(arguments.layout) if arguments.layout else None
-    names = arguments.generators.split(",") if arguments.generators else None
-    layout = find_layout(arguments.data, names, mapping=mapping, follow_links=arguments.follow_links)
+    layout = open_layout(arguments, console)
     record = {}
     for path in arguments.checkpoints:
         info = read_info(path)

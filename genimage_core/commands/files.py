@@ -1,5 +1,6 @@
 """What the commands share: reading what a user names, showing how far the work is."""
 
+import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,11 @@ import yaml
 from rich.console import Console
 from rich.progress import Progress
 
+from genimage_core.cache import cache_folder
+from genimage_core.data.layout import Layout, find_layout
+from genimage_core.data.mini import MiniSettings, ensure_mini
+
+MINI = "mini"
 Report = Callable[[int, int | None], None]  # done, total
 
 
@@ -25,6 +31,31 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold keys and values, got {type(content).__name__}")
     return content
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments that say where the images are."""
+    parser.add_argument("--data", required=True, metavar="ROOT", help="data root, or mini: the embedded set")
+    parser.add_argument("--layout", type=Path, metavar="FILE", help="mapping (YAML) for a tree of your own")
+    parser.add_argument("--follow-links", action="store_true", help="follow links that lead out of ROOT")
+    parser.add_argument("--generators", metavar="A,B", help="only these; others are not touched")
+
+
+def open_layout(arguments: argparse.Namespace, console: Console) -> Layout:
+    """Find the images that `add_data` declared, making the embedded data set if that is asked for.
+
+    Raises:
+        ValueError: If there are none, or a generator is missing.
+    """
+    root = Path(arguments.data)
+    if arguments.data == MINI:
+        with progress(console, "making the embedded data set (simulated; once)") as report:
+            root = ensure_mini(cache_folder(), MiniSettings(), report)
+    mapping = read_yaml(arguments.layout) if arguments.layout else None
+    names = arguments.generators.split(",") if arguments.generators else None
+    layout = find_layout(root, names, mapping=mapping, follow_links=arguments.follow_links)
+    layout.require(names or layout.generators)
+    return layout
 
 
 @contextmanager

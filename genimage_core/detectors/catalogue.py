@@ -127,6 +127,20 @@ def check_detector(name: str, image_size: int, freeze_depth: int = 0) -> None:
         require(_streams_agree(image_size), "image_size", image_size, allowed)
 
 
+def check_base(name: str, base: str) -> None:
+    """Refuse weights that the detector cannot start from.
+
+    Raises:
+        ValueError: With what is allowed.
+    """
+    kind, _, path = base.partition(":")
+    known = base in ("scratch", "imagenet") or (kind == "checkpoint" and path != "")
+    require(known, "base", base, "scratch, imagenet or checkpoint:PATH")
+    if base == "imagenet" and find_detector(name).weights is None:
+        have = ", ".join(key for key, spec in DETECTORS.items() if spec.weights)
+        raise ValueError(f"base imagenet exists for {have} only, got detector {name}; choose another base")
+
+
 def _streams_agree(image_size: int) -> bool:
     """Whether the maps of F3Net's two streams have one size where they are mixed."""
     pixels, windows = (image_size - 3) // 2 + 1 - 2, image_size // 2 - 4

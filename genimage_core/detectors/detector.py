@@ -13,7 +13,7 @@ from genimage_core.detectors.backbones import (
     build_swin,
     pooled_head,
 )
-from genimage_core.detectors.catalogue import check_detector
+from genimage_core.detectors.catalogue import check_base, check_detector
 from genimage_core.detectors.checkpoint import load_weights
 from genimage_core.detectors.f3net import build_f3net
 from genimage_core.detectors.gramnet import build_gramnet
@@ -23,7 +23,6 @@ from genimage_core.settings import require
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SYMMETRIC = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-STARTS = "scratch, imagenet or checkpoint:PATH"
 
 
 class Normalise(nn.Module):
@@ -104,11 +103,8 @@ def build_detector(
         ValueError: If the name is unknown, the size impossible, or the weights cannot be had.
     """
     check_detector(name, image_size, freeze_depth)
+    check_base(name, base)
     kind, _, path = base.partition(":")
-    known = base in ("scratch", "imagenet") or (kind == "checkpoint" and path != "")
-    require(known, "base", base, STARTS)
-    if name == "swin_nano" and base == "imagenet":
-        raise ValueError("base imagenet does not exist for detector swin_nano; choose another base")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         front, parts, head = _build(name, image_size, base == "imagenet", dropout, drop_path)

@@ -21,7 +21,7 @@ Maps = tuple[Tensor, ...]
 
 
 class RandomResolution(nn.Module):
-    """In training, reduces half of the images to a side between a quarter of their own and all of it, and back.
+    """In training, reduces half of the images to between a quarter of their side and all of it, and back.
 
     Images in [0, 1], (B, 3, S, S). Chance and side come from torch's global generator, like dropout. The
     authors reduce all of their images, of 1,024 pixels; here a crop at native scale would lose every trace.

@@ -4,7 +4,7 @@ from urllib.request import Request, urlopen
 
 from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
 
-from genimage_core.detectors.catalogue import DETECTORS, find_detector
+from genimage_core.detectors.catalogue import check_base, find_detector
 
 FILE = "model.safetensors"
 TIMEOUT_S = 5.0
@@ -16,12 +16,8 @@ def ensure_imagenet_weights(detector: str) -> str:
     Raises:
         ValueError: If there are none for this detector, or they are neither cached nor to be had.
     """
-    repo = find_detector(detector).weights
-    if repo is None:
-        known = ", ".join(name for name, spec in DETECTORS.items() if spec.weights)
-        raise ValueError(
-            f"base imagenet exists for {known} only, got detector {detector}; choose another base"
-        )
+    check_base(detector, "imagenet")
+    repo = str(find_detector(detector).weights)
     cached = try_to_load_from_cache(repo, FILE)
     if isinstance(cached, str):
         return cached

@@ -1,0 +1,159 @@
+"""The paper's two tasks: detectors trained on one generator each, tested on all, and on degraded images."""
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genimage_core.base_training import own_policy
+from genimage_core.data.batches import ImageSet, join
+from genimage_core.degrade import DEGRADATIONS
+from genimage_core.detectors.catalogue import find_detector
+from genimage_core.detectors.checkpoint import save_checkpoint
+from genimage_core.detectors.detector import Detector, build_detector
+from genimage_core.detectors.info import CheckpointInfo
+from genimage_core.evaluation import predict
+from genimage_core.protocol import Fold
+from genimage_core.settings import DataSettings, TrainingSettings, derive_seed
+from genimage_core.training import build_optimizer, train_epoch
+
+UNCHANGED = "unchanged"
+Report = Callable[[str, int, int, float], None]  # what is trained, epochs done, epochs in all, loss
+Logits = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class FoldLogits:
+    """What one detector says of the validation images.
+
+    Attributes:
+        tests: By generator, shape (N,).
+        degraded: By degradation, of the images of the generators it was trained on, one after the other.
+        loss: Mean of the last epoch of its training, in nats.
+        seconds: Of its training.
+    """
+
+    tests: Logits
+    degraded: Logits
+    loss: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all detectors of a comparison share.
+
+    Attributes:
+        out: Where weights and logits are kept.
+        folds: What is trained on what.
+        training_sets: By generator.
+        validation: By generator.
+        data: How the images are read.
+        base: `scratch`, `imagenet` or `checkpoint:PATH`.
+        seen: Generators that the base was trained on.
+        overrides: Fields of `TrainingSettings` that stand over those of a detector's authors.
+        seed: Decides weights, order and augmentation.
+        simulated: Whether the images are the embedded data set's.
+    """
+
+    out: Path
+    folds: tuple[Fold, ...]
+    training_sets: Mapping[str, ImageSet]
+    validation: Mapping[str, ImageSet]
+    data: DataSettings
+    base: str
+    seen: tuple[str, ...]
+    overrides: Mapping[str, Any]
+    seed: int
+    simulated: bool
+
+    def training_of(self, detector: str) -> TrainingSettings:
+        """Settings of a detector's authors under those that were asked for."""
+        return TrainingSettings(**{**find_detector(detector).training, **self.overrides})
+
+    def weights_of(self, detector: str, fold: str) -> Path:
+        """Where the weights are."""
+        return self.out / "detectors" / detector / f"{fold}.safetensors"
+
+    def logits_of(self, detector: str, fold: str) -> Path:
+        """Where the logits are; there once all is done."""
+        return self.out / "logits" / detector / f"{fold}.npz"
+
+
+def run_detector(bench: Bench, detector: str, device: torch.device, report: Report) -> dict[str, FoldLogits]:
+    """Train and test a detector on every fold; folds that an earlier call has finished are read."""
+    found = {}
+    for index, fold in enumerate(bench.folds):
+        path = bench.logits_of(detector, fold.name)
+        if not path.exists():
+            _run_fold(bench, detector, fold, derive_seed(bench.seed, index), device, report)
+        found[fold.name] = _read(path)
+    return found
+
+
+def _run_fold(bench: Bench, name: str, fold: Fold, seed: int, device: torch.device, report: Report) -> None:
+    detector, loss, seconds = _train(bench, name, fold, seed, device, report)
+    trained = tuple(dict.fromkeys((*bench.seen, *fold.train)))
+    data = bench.data
+    info = CheckpointInfo(
+        name, data.image_size, trained, data.format_alignment, bench.simulated, data.crop, data.real_size
+    )
+    save_checkpoint(bench.weights_of(name, fold.name), detector, info)
+    tests = {generator: predict(detector, images) for generator, images in bench.validation.items()}
+    own = join([bench.validation[generator] for generator in fold.train])
+    degraded = {kind: predict(detector, own, change=change) for kind, change in DEGRADATIONS.items()}
+    degraded = {UNCHANGED: predict(detector, own), **degraded}
+    _write(bench.logits_of(name, fold.name), FoldLogits(tests, degraded, loss, seconds))
+
+
+def _train(
+    bench: Bench, name: str, fold: Fold, seed: int, device: torch.device, report: Report
+) -> tuple[Detector, float, float]:
+    training, images = bench.training_of(name), join([bench.training_sets[g] for g in fold.train])
+    detector = build_detector(
+        name,
+        image_size=bench.data.image_size,
+        base=bench.base,
+        seed=seed,
+        dropout=training.dropout,
+        drop_path=training.drop_path,
+    ).to(device)
+    optimizer, policy = build_optimizer(detector, training), own_policy(name)
+    loss = seconds = 0.0
+    for epoch in range(training.epochs):
+        stats = train_epoch(detector, optimizer, images, policy, training, epoch=epoch, seed=seed)
+        loss, seconds = stats.loss, seconds + stats.seconds
+        report(f"{name} on {fold.name}", epoch + 1, training.epochs, loss)
+    return detector, loss, seconds
+
+
+def _write(path: Path, logits: FoldLogits) -> None:
+    """Write atomically: a file that is there is whole."""
+    for values in (*logits.tests.values(), *logits.degraded.values()):
+        if not np.isfinite(values).all():
+            raise FloatingPointError(f"{path.parent.name} on {path.stem} gives logits that are not finite")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {f"tests/{name}": values for name, values in logits.tests.items()}
+    arrays |= {f"degraded/{name}": values for name, values in logits.degraded.items()}
+    facts = json.dumps({"loss": logits.loss, "seconds": logits.seconds})
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
+        partial = Path(folder) / path.name
+        np.savez_compressed(partial, facts=np.array(facts), **arrays)  # type: ignore[arg-type]
+        partial.rename(path)
+
+
+def _read(path: Path) -> FoldLogits:
+    with np.load(path) as file:
+        facts = json.loads(str(file["facts"]))
+        groups: dict[str, Logits] = {"tests": {}, "degraded": {}}
+        for key in file.files:
+            group, _, name = key.partition("/")
+            if name:
+                groups[group][name] = file[key]
+    return FoldLogits(groups["tests"], groups["degraded"], facts["loss"], facts["seconds"])

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from genimage_core.intervals import (
+    Estimate,
+    Z,
+    _auroc,
+    _average_precision,
+    balanced,
+    mean_accuracy,
+    ranking,
+    share,
+)
+from genimage_core.metrics import score
+
+
+def test_a_share_has_wilson_s_interval():
+    found = share(8, 10)
+    centre, half = (0.8 + Z**2 / 20) / (1 + Z**2 / 10), Z / (1 + Z**2 / 10) * np.sqrt(0.016 + Z**2 / 400)
+    assert (found.low, found.high) == pytest.approx((centre - half, centre + half), abs=1e-6)
+    assert share(10, 10).high == 1 and share(10, 10).low < 0.8
+    assert pytest.approx(norm.ppf(0.975), abs=1e-6) == Z
+
+
+def test_a_balanced_accuracy_is_narrower_than_its_halves_and_within_them():
+    real, fake = share(90, 100), share(70, 100)
+    found = balanced(real, fake)
+    assert found.value == pytest.approx(0.8)
+    assert (
+        found.value - found.low == pytest.approx(np.hypot(0.9 - real.low, 0.7 - fake.low) / 2)
+        and found.high < real.high
+    )
+    assert balanced(share(5, 5), share(5, 5)).high == 1
+
+
+def draw(rng, accuracies, images=60):
+    """Hits of several detectors on two generators; detectors agree on the images more than by chance."""
+    labels = {name: np.repeat([0, 1], images) for name in ("a", "b")}
+    cells = []
+    for name in labels:
+        hardness = rng.random(2 * images)
+        for accuracy in accuracies:
+            own = rng.random(2 * images)
+            cells.append((name, np.where(rng.random(2 * images) < 0.7, hardness, own) < accuracy))
+    return cells, labels
+
+
+def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(1000):
+        found = mean_accuracy(*draw(rng, (0.6, 0.8, 0.9)))
+        covered.append(found.low <= (0.6 + 0.8 + 0.9) / 3 <= found.high)
+    assert 0.925 < np.mean(covered) < 0.97
+
+
+def test_of_one_cell_the_mean_is_its_balanced_accuracy():
+    right, labels = np.array([True] * 9 + [False] + [True] * 10 + [False] * 10), np.repeat([0, 1], [10, 20])
+    found = mean_accuracy([("a", right)], {"a": labels})
+    assert found.value == pytest.approx((0.9 + 0.5) / 2)
+    variance = 0.9 * 0.1 / 9 + 0.5 * 0.5 / 19
+    assert found.high - found.value == pytest.approx(Z * np.sqrt(variance / 4), rel=1e-6)
+
+
+def test_rankings_are_those_of_the_scores_with_intervals_around_them():
+    rng = np.random.default_rng(1)
+    labels = np.repeat([0, 1], 80)
+    logits = rng.normal(labels * 1.0)
+    found, scores = ranking(logits, labels, seed=3), score(logits, labels)
+    for name in ("average_precision", "auroc"):
+        assert found[name].value == pytest.approx(getattr(scores, name))
+        assert found[name].low < found[name].value < found[name].high
+    assert ranking(logits, labels, seed=3) == found
+    # Hanley and McNeil's standard error, 1982, gives about the same width.
+    area = scores.auroc
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    error = np.sqrt((area * (1 - area) + 79 * (q1 + q2 - 2 * area**2)) / 80**2)
+    assert found["auroc"].high - found["auroc"].low == pytest.approx(2 * Z * error, rel=0.25)
+
+
+def test_resampled_rankings_are_scikit_learn_s_of_the_resampled_images():
+    rng = np.random.default_rng(2)
+    real, fake = rng.integers(0, 6, 15).astype(float), rng.integers(2, 8, 11).astype(float)  # many ties
+    times = [
+        rng.multinomial(len(c), np.full(len(c), 1 / len(c)), size=30).astype(float) for c in (real, fake)
+    ]
+    precision, area = _average_precision(real, fake, *times), _auroc(real, fake, *times)
+    for row in range(30):
+        drawn = [np.repeat(c, t[row].astype(int)) for c, t in zip((real, fake), times, strict=True)]
+        expected = score(np.concatenate(drawn), np.repeat([0, 1], [15, 11]))
+        assert precision[row] == pytest.approx(expected.average_precision)
+        assert area[row] == pytest.approx(expected.auroc)
+
+
+def test_a_perfect_ranking_has_an_interval_of_one_point():
+    found = ranking(np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0, 0, 1, 1]), seed=0)
+    assert found["auroc"] == Estimate(1.0, 1.0, 1.0)
