@@ -112,8 +112,14 @@ _DEGRADED = {
     "gramnet": (98.8, 94.9, 68.8, 53.4, 95.9, 81.6, 82.2),
 }
 _NO_SOURCE = "no stored copy of this table was found; its column means agree with table 4 to 0.1 points"
-_CUT = "reals of 450 to 550 pixels at JPEG quality 96, fakes re-encoded at 96, both cut to 450 pixels"
-_LEVEL = "trained on SD v1.4, tested on its degraded images; how images were enlarged again is not published"
+_CUT = (
+    "reals of 450 to 550 pixels at JPEG quality 96, fakes re-encoded at 96, both cut to 450 pixels; how the "
+    "test images were treated is not stated; the mean is computed from the entries"
+)
+_LEVEL = (
+    "trained on SD v1.4, tested, by the level of the numbers, on its own images; how these were enlarged "
+    "again is not published"
+)
 
 
 def _row(

@@ -35,11 +35,12 @@ def choose_images(
         real_size: Choose only reals whose width and height lie within these two, by their headers.
 
     Raises:
-        ValueError: If a class has fewer.
+        ValueError: If a class has fewer, or a file belongs to both.
     """
     chosen: list[tuple[Path, int]] = []
-    for label, name in enumerate(CLASS_FOLDERS):
-        paths = list(layout.images(generator, split, label))
+    found = [list(layout.images(generator, split, label)) for label in (0, 1)]
+    _require_one_label(*found)
+    for label, (name, paths) in enumerate(zip(CLASS_FOLDERS, found, strict=True)):
         if len(paths) < per_class:
             raise ValueError(
                 f"{generator} has {len(paths)} {split} images of {name} under {layout.root}, "
@@ -50,6 +51,15 @@ def choose_images(
             order = _within_size(paths, order, per_class, real_size, f"data.{split}_per_class")
         chosen += [(paths[i], label) for i in sorted(order[:per_class])]
     return chosen
+
+
+def _require_one_label(nature: Sequence[Path], ai: Sequence[Path]) -> None:
+    both = set(nature) & set(ai)
+    if both:
+        raise ValueError(
+            f"{min(both)} counts as nature and as ai, like {len(both) - 1} more; "
+            "narrow the patterns of the mapping"
+        )
 
 
 def _within_size(

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from genimage_core.generators import Catalog, Generator
 
@@ -73,5 +74,12 @@ def read_mapping(content: Mapping[str, Any]) -> Mapped:
     try:
         return Mapped.model_validate(content)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        raise ValueError("mapping: " + "\nmapping: ".join(lines)) from None
+        raise ValueError("\n".join(map(_explain, error.errors()))) from None
+
+
+def _explain(item: ErrorDetails) -> str:
+    where = ".".join(map(str, item["loc"]))
+    if item["type"] != "extra_forbidden":
+        return f"mapping: {where}: {item['msg'].removeprefix('Value error, ')}"
+    section = Mapped if len(item["loc"]) == 1 else MappedGenerator
+    return f"mapping: {where}: unknown key; allowed: {', '.join(section.model_fields)}"

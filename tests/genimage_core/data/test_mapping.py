@@ -1,5 +1,6 @@
 import pytest
 
+from genimage_core.data.images import choose_images
 from genimage_core.data.layout import find_layout
 from genimage_core.data.mapping import read_mapping
 from genimage_core.generators import GENIMAGE
@@ -39,6 +40,22 @@ def test_a_file_that_two_patterns_match_counts_once(root):
     twice = FLUX | {"ai": {"train": ["flux/**/*.png", "flux/*.png"], "val": ["fluxtest/*"]}}
     layout = find_layout(root, mapping={"generators": {"flux": twice}})
     assert sorted(names(layout, "flux", "train", 1)) == ["flux/1/x.png", "flux/y.png"]
+
+
+def test_a_file_of_both_classes_is_refused(root):
+    wide = FLUX | {"ai": {"train": ["flux/**/*.png", "photos/**/*"], "val": ["fluxtest/*"]}}
+    layout = find_layout(root, mapping={"generators": {"flux": wide}})
+    with pytest.raises(ValueError, match=r"photos/a/1\.jpg counts as nature and as ai"):
+        choose_images(layout, "flux", "train", 1, 0)
+
+
+def test_an_unknown_key_is_named_with_those_that_there_are():
+    with pytest.raises(
+        ValueError, match=r"generators\.flux\.familly: unknown key; allowed: title, family, ai, nature"
+    ):
+        read_mapping({"generators": {"flux": FLUX | {"familly": "x"}}})
+    with pytest.raises(ValueError, match="generator: unknown key; allowed: generators"):
+        read_mapping({"generators": {"flux": FLUX}, "generator": {}})
 
 
 def test_families_can_be_joined_and_known_generators_keep_theirs(root):
