@@ -113,6 +113,11 @@ class TrainingSettings:
         clip_norm: Greatest norm of a step's gradient; longer ones are shortened to it.
         dropout: Rate before the last layer, 0 to below 1, where the detector has one there.
         drop_path: Rate of stochastic depth, 0 to below 1, in the last block; it grows from the first.
+        layer_decay: Factor, above 0 to 1, by which each part of a detector learns more slowly than the next;
+            the head learns at the full rate (Howard and Ruder, "Universal Language Model Fine-tuning for Text
+            Classification", 2018).
+        ema_decay: Share, 0 to below 1, that a moving average of the weights keeps at every step; then the
+            average is what is evaluated and kept. 0 for none.
     """
 
     epochs: int = 3
@@ -125,6 +130,8 @@ class TrainingSettings:
     optimizer: str = "adamw"
     dropout: float = 0.0
     drop_path: float = 0.0
+    layer_decay: float = 1.0
+    ema_decay: float = 0.0
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -139,7 +146,8 @@ class TrainingSettings:
         require(0 <= self.warmup <= 1, "warmup", self.warmup, "within [0, 1]")
         require(self.clip_norm > 0, "clip_norm", self.clip_norm, "above 0")
         require(self.optimizer in OPTIMIZERS, "optimizer", self.optimizer, f"one of {', '.join(OPTIMIZERS)}")
-        for field in ("dropout", "drop_path"):
+        require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "above 0 and at most 1")
+        for field in ("dropout", "drop_path", "ema_decay"):
             require(0 <= getattr(self, field) < 1, field, getattr(self, field), "within 0 to below 1")
 
 

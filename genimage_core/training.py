@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from genimage_core.augment import apply, sample
 from genimage_core.data.batches import ImageSet
@@ -33,11 +34,13 @@ class EpochStats:
 
 
 def build_optimizer(detector: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """Make the optimiser of what is not frozen; biases and norms (one dimension) are not decayed."""
-    trainable = [p for p in detector.parameters() if p.requires_grad]
+    """Make the optimiser of what is not frozen; biases and norms (one dimension) are not decayed.
+
+    Every group has a `scale`, by which its learning rate is multiplied.
+    """
     groups = [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": members, "weight_decay": settings.weight_decay if decayed else 0.0, "scale": scale}
+        for (scale, decayed), members in _grouped(detector, settings.layer_decay).items()
     ]
     rate = settings.learning_rate
     match settings.optimizer:
@@ -47,6 +50,28 @@ def build_optimizer(detector: nn.Module, settings: TrainingSettings) -> torch.op
             return torch.optim.Adam(groups, lr=rate, fused=True)
         case _:
             return torch.optim.AdamW(groups, lr=rate, fused=True)
+
+
+def _grouped(detector: nn.Module, layer_decay: float) -> dict[tuple[float, bool], list[nn.Parameter]]:
+    """Sort trainable parameters by the scale of their rate and by whether they are decayed."""
+    parts = list(detector.parts) if isinstance(detector, Detector) else []
+    scale = {
+        id(p): layer_decay ** (len(parts) - k) for k, part in enumerate(parts) for p in part.parameters()
+    }
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for parameter in detector.parameters():
+        if parameter.requires_grad:
+            key = (scale.get(id(parameter), 1.0), parameter.ndim > 1)
+            groups.setdefault(key, []).append(parameter)
+    return dict(sorted(groups.items(), reverse=True))
+
+
+def build_average(detector: Detector, settings: TrainingSettings) -> AveragedModel | None:
+    """Start an exponential moving average of weights and statistics where the settings ask for one."""
+    if settings.ema_decay == 0:
+        return None
+    blend = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(detector, multi_avg_fn=blend, use_buffers=True)
 
 
 def learning_rate_at(step: int, total_steps: int, settings: TrainingSettings) -> float:
@@ -98,6 +123,7 @@ def train_epoch(
     *,
     epoch: int,
     seed: int,
+    average: AveragedModel | None = None,
 ) -> EpochStats:
     """Train for one epoch; order, flips, augmentation and drop path follow from (`seed`, `epoch`) alone.
 
@@ -109,6 +135,7 @@ def train_epoch(
         settings: Batch size, schedule.
         epoch: Counts from 0; places the epoch in the schedule of `settings.epochs`.
         seed: Seed of the fold.
+        average: From `build_average`; moved on after every step.
 
     Raises:
         FloatingPointError: If a loss is not finite; the message names the step.
@@ -125,9 +152,11 @@ def train_epoch(
         for index, chosen in enumerate(batches):
             rate = learning_rate_at(epoch * len(batches) + index, settings.epochs * len(batches), settings)
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["scale"]
             images, labels = draw_batch(data, chosen, policy, settings, generator, device)
             losses.append(_step(detector, optimizer, images, labels, settings.clip_norm) * len(chosen))
+            if average is not None:
+                average.update_parameters(detector)
             _check_finite(losses, every=50, epoch=epoch)
     _check_finite(losses, every=1, epoch=epoch)
     mean = float(torch.stack(losses).sum() / len(order))

@@ -15,7 +15,10 @@ TOP = 5
 
 @dataclass(frozen=True)
 class Row:
-    """One trial as a line of a table; `difference` is to the baseline."""
+    """One trial as a line of a table.
+
+    `difference` is to the baseline; `forgetting` is the accuracy lost on the generator of the base.
+    """
 
     trial: int
     role: Role
@@ -26,6 +29,7 @@ class Row:
     worst_left_out: float | None
     left_out: float | None
     in_domain: float | None
+    forgetting: float | None
     config: Mapping[str, Any]
     seconds: float | None
     retries: int
@@ -168,6 +172,7 @@ def _row(trial: Trial, objective: str, baseline: float | None) -> Row:
         worst_left_out=trial.final("worst_left_out"),
         left_out=trial.final("left_out_accuracy"),
         in_domain=trial.final("in_domain_accuracy"),
+        forgetting=trial.final("forgetting"),
         config=trial.config,
         seconds=sum(spent) if spent else None,
         retries=trial.retries,

@@ -72,10 +72,10 @@ def leaderboard(report: Report) -> Table:
     """Best configurations and the baseline, one column per searched parameter."""
     rows, names = report.ranking, _parameters(report.ranking)
     objective = capitalised(metric_title(report.objective))
-    columns = ("Trial", objective, "Δ baseline", "Worst left-out", "In-domain")
+    columns = ("Trial", objective, "Δ baseline", "Worst left-out", "In-domain", *_forgotten(report))
     return Table(
         (*columns, *names),
-        tuple((_label(row, report), *_scores(row), *_settings(row, names)) for row in rows),
+        tuple((_label(row, report), *_scores(row, report), *_settings(row, names)) for row in rows),
         frozenset(range(1, len(columns) + len(names))),
         tuple(_mark(row, report) for row in rows),
     )
@@ -85,7 +85,7 @@ def all_trials(report: Report) -> Table:
     """Every trial in the order of its number, however it ended."""
     rows, names = report.trials, _parameters(report.trials)
     columns = ("Trial", "State", "Epochs", capitalised(metric_title(report.objective)), "Δ baseline")
-    more = ("Worst left-out", "In-domain", "Time", "Retries")
+    more = ("Worst left-out", "In-domain", *_forgotten(report), "Time", "Retries")
     return Table(
         (*columns, *more, *names),
         tuple(
@@ -93,7 +93,7 @@ def all_trials(report: Report) -> Table:
                 f"{row.trial} ({mark})" if (mark := _mark(row, report)) else str(row.trial),
                 STATES[row.state],
                 str(row.epochs),
-                *_scores(row),
+                *_scores(row, report),
                 duration(row.seconds),
                 str(row.retries),
                 *_settings(row, names),
@@ -117,9 +117,16 @@ def _mark(row: Row, report: Report) -> str:
     return ", ".join(words)
 
 
-def _scores(row: Row) -> tuple[str, ...]:
+def _scores(row: Row, report: Report) -> tuple[str, ...]:
     difference = NOTHING if row.role == "baseline" else signed(row.difference)
-    return number(row.objective), difference, number(row.worst_left_out), number(row.in_domain)
+    forgotten = (number(row.forgetting),) if _forgotten(report) else ()
+    return number(row.objective), difference, number(row.worst_left_out), number(row.in_domain), *forgotten
+
+
+def _forgotten(report: Report) -> tuple[str, ...]:
+    """Title of the column of what a detector lost on the generator of its base, if there is such a base."""
+    known = any(row.forgetting is not None for row in report.trials)
+    return ("Forgotten",) if known else ()
 
 
 def _parameters(rows: Sequence[Row]) -> tuple[str, ...]:

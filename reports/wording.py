@@ -13,6 +13,7 @@ METRICS = {
     "left_out_accuracy": "left-out accuracy",
     "worst_left_out": "worst left-out accuracy",
     "in_domain_accuracy": "in-domain accuracy",
+    "forgetting": "accuracy lost on the base's generator",
     "average_precision": "average precision",
     "auroc": "AUROC",
 }

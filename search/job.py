@@ -27,6 +27,7 @@ class Job:
         info: What a finished detector's description starts from.
         objective: Metric that the search maximises.
         seed: Seed of the search.
+        base_generators: Generators that the base was trained on, of which there are images here.
         identities: `Recipe.identity` of the images of each generator and split, where the search began.
     """
 
@@ -41,6 +42,7 @@ class Job:
     info: CheckpointInfo
     objective: str
     seed: int
+    base_generators: tuple[str, ...]
     identities: Mapping[tuple[str, str], str]
 
 
@@ -53,12 +55,15 @@ class FoldResult:
         loss: Mean training loss, in nats.
         train_s: Seconds of training.
         eval_s: Seconds of evaluation.
+        forgotten: Accuracy that the base had on the generators it was trained on, minus what is left of it;
+            NaN without such a base.
     """
 
     scores: dict[str, Scores]
     loss: float
     train_s: float
     eval_s: float
+    forgotten: float
 
 
 def merge(results: Sequence[Mapping[str, FoldResult]]) -> dict[str, FoldResult]:

@@ -56,6 +56,7 @@ METRICS = (
     "average_precision",
     "auroc",
 )
+OPTIONAL = ("forgetting",)  # where the base was trained on a generator
 
 
 class Records:
@@ -82,6 +83,7 @@ class Records:
         """Note an epoch; one that a retry went through again replaces the first."""
         record = self.trials[trial_id]
         epoch = {key: result[key] for key in (*METRICS, *KEPT)}
+        epoch |= {key: result[key] for key in OPTIONAL if key in result}
         record.epochs = [known for known in record.epochs if known["epoch"] < epoch["epoch"]] + [epoch]
         self._count_seconds(trial_id, result)
         return record
@@ -117,7 +119,7 @@ class Records:
                 "state": r.state,
                 "epoch": r.reached,
             }
-            | {name: r.epochs[-1][name] for name in METRICS if r.epochs}
+            | {name: r.epochs[-1].get(name) for name in (*METRICS, *OPTIONAL) if r.epochs}
             | {"train_s": sum(e["train_s"] for e in r.epochs), "eval_s": sum(e["eval_s"] for e in r.epochs)}
             | {"retries": r.retries, "error": r.error, "trial_id": r.trial_id}
             | {f"config/{name}": value for name, value in r.config.items()}

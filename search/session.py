@@ -165,6 +165,7 @@ def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Co
         info=info,
         objective=space.search.objective,
         seed=space.search.seed,
+        base_generators=tuple(g for g in checked.base.generators if (g, "val") in inputs.identities),
         identities=inputs.identities,
     )
 

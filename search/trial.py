@@ -74,6 +74,9 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
     def _summary(self, results: dict[str, FoldResult]) -> dict[str, Any]:
         matrix = {fold: result.scores for fold, result in results.items()}
         metrics = summarise(self._job.folds, matrix)
+        forgotten = [r.forgotten for r in results.values() if not math.isnan(r.forgotten)]
+        if forgotten:
+            metrics |= {"forgetting": sum(forgotten) / len(forgotten)}
         return metrics | {
             "epoch": self._epoch,
             "done": self._epoch >= self._plan.training.epochs,

@@ -44,6 +44,8 @@ OTHER_TRAINING = {
     "optimizer": "sgd",
     "dropout": 0.1,
     "drop_path": 0.1,
+    "layer_decay": 0.5,
+    "ema_decay": 0.9,
 }
 
 

@@ -17,6 +17,7 @@ from genimage_core.metrics import score
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.settings import DataSettings, TrainingSettings
 from genimage_core.training import (
+    build_average,
     build_optimizer,
     draw_batch,
     learning_rate_at,
@@ -352,3 +353,72 @@ def test_a_network_with_batch_norm_learns_from_any_number_of_images():
         last = ImageSet((data.shards[0][:-1],), data.labels[:-1], "odd")
         _, stats = train(data=last, detector=build_detector("spec", image_size=32))
         assert math.isfinite(stats[0].loss)
+
+
+def test_each_part_learns_more_slowly_than_the_next():
+    settings = replace(SETTINGS, layer_decay=0.5, learning_rate=0.01)
+    detector = build_detector("swin_nano", image_size=32, freeze_depth=1, seed=1)
+    optimizer = build_optimizer(detector, settings)
+    scale = {id(p): group["scale"] for group in optimizer.param_groups for p in group["params"]}
+    for depth, part in enumerate(detector.parts):
+        expected = {0.5 ** (5 - depth)} if depth >= 1 else set()
+        assert {scale[id(p)] for p in part.parameters() if id(p) in scale} == expected
+    assert {scale[id(p)] for p in detector.head.parameters()} == {1.0}
+    decays = {(p.ndim > 1, g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
+    assert decays == {(True, 0.05), (False, 0.0)}
+    assert len(build_optimizer(detector, SETTINGS).param_groups) == 2
+
+
+def test_a_rate_is_scaled_at_every_step(monkeypatch):
+    settings, rates = replace(SETTINGS, layer_decay=0.5, epochs=1), []
+    real = torch.optim.AdamW.step
+
+    def counted(optimizer, *arguments):
+        rates.append({group["scale"]: group["lr"] for group in optimizer.param_groups})
+        return real(optimizer, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", counted)
+    train(settings=settings)
+    for step, found in enumerate(rates):
+        expected = learning_rate_at(step, len(rates), settings)
+        assert found == {scale: pytest.approx(expected * scale) for scale in found} and len(found) == 6
+
+
+def test_the_average_follows_the_weights_with_its_decay():
+    settings = replace(SETTINGS, ema_decay=0.8)
+    detector = build_detector("swin_nano", image_size=32, seed=1)
+    average, optimizer = build_average(detector, settings), build_optimizer(detector, settings)
+    expected, seen = None, []
+    real = average.update_parameters
+
+    def followed(model):
+        nonlocal expected
+        now = weights(model)
+        expected = now if expected is None else 0.8 * expected + 0.2 * now
+        seen.append(1)
+        real(model)
+
+    average.update_parameters = followed
+    train_epoch(
+        detector, optimizer, easy_set(), FrequencyPolicy(), settings, epoch=0, seed=0, average=average
+    )
+    assert len(seen) == 3
+    torch.testing.assert_close(weights(average.module), expected)
+    assert not torch.equal(weights(average.module), weights(detector))
+
+
+def test_without_a_decay_there_is_no_average():
+    assert build_average(build_detector("swin_nano", image_size=32), SETTINGS) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"layer_decay": 0.0}, "layer_decay"),
+        ({"layer_decay": 1.1}, "layer_decay"),
+        ({"ema_decay": 1.0}, "ema_decay"),
+    ],
+)
+def test_impossible_rates_are_refused(changes, named):
+    with pytest.raises(ValueError, match=named):
+        replace(SETTINGS, **changes)

@@ -1,3 +1,6 @@
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from PIL import Image
@@ -37,6 +40,7 @@ def job(tmp_path, write_tree):
         info=CheckpointInfo("swin_nano", 32, (), "none", True),
         objective="off_family_accuracy",
         seed=0,
+        base_generators=(),
         identities={
             (name, split): describe_images(layout, name, split, data, 0).identity
             for name in PROTOCOL.search
@@ -119,3 +123,49 @@ def test_frozen_parts_stay_on_the_base(job, tmp_path):
         after = running.detector.state_dict()
         assert all(torch.equal(after[name], base[name]) for name in base if name.startswith("parts."))
         assert not torch.equal(after["head.fc.weight"], base["head.fc.weight"])
+
+
+def with_base(job, tmp_path):
+    """The job on a base that was trained on sd14."""
+    first = work(replace(job, run_dir=tmp_path / "base"))
+    first.epoch(0)
+    first.save(tmp_path / "base")
+    return replace(job, base=tmp_path / "base" / "sd14.safetensors", base_generators=("sd14",))
+
+
+def test_what_is_forgotten_is_counted_from_what_the_base_could(job, tmp_path):
+    job = with_base(job, tmp_path)
+    before = evaluate(load_detector(job.base), {"sd14": work(job).validation["sd14"]})["sd14"].accuracy
+    results = work(job).epoch(0)
+    for result in results.values():
+        assert result.forgotten == pytest.approx(before - result.scores["sd14"].accuracy)
+
+
+def test_the_generator_of_the_base_is_judged_also_outside_the_search_and_kept_out_of_the_matrix(
+    job, tmp_path
+):
+    job = with_base(job, tmp_path)
+    fold = Protocol("one", ("biggan", "sd14")).folds[0]
+    outside = replace(job, search=("biggan",), folds=(replace(fold, name="biggan", train=("biggan",)),))
+    [result] = work(outside).epoch(0).values()
+    assert list(result.scores) == ["biggan"] and math.isfinite(result.forgotten)
+
+
+def test_without_a_trained_base_nothing_is_forgotten(job):
+    assert all(math.isnan(result.forgotten) for result in work(job).epoch(0).values())
+
+
+AVERAGED = replace(PLAN, training=replace(TRAINING, ema_decay=0.5))
+
+
+def test_the_average_is_judged_kept_and_continued(job, tmp_path):
+    undisturbed = work(job, plan=AVERAGED)
+    first = numbers(undisturbed.epoch(0))
+    assert first != numbers(work(job).epoch(0))  # not that of the weights themselves
+    undisturbed.save(tmp_path / "saved")
+    for fold, (_, scores) in first.items():
+        kept = load_detector(tmp_path / "saved" / f"{fold}.safetensors")
+        assert evaluate(kept, undisturbed.validation) == scores
+    restored = work(job, plan=AVERAGED)
+    restored.restore(tmp_path / "saved")
+    assert numbers(restored.epoch(1)) == numbers(undisturbed.epoch(1))
