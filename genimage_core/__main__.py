@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     evaluate.add_arguments(commands.add_parser("evaluate", help="score detectors on the images of a root"))
     arguments = parser.parse_args(argv)
     try:
-        arguments.run(arguments, Console(highlight=False, soft_wrap=True))
+        arguments.run(arguments, Console(highlight=False, soft_wrap=True, markup=False))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     for name in names:
 
         def report(what: str, done: int, total: int, loss: float) -> None:
-            console.print(f"{what}: epoch {done}/{total}, loss {loss:.4f}", markup=False)
+            console.print(f"{what}: epoch {done}/{total}, loss {loss:.4f}")
 
         logits = run_detector(bench, name, device, report)
         results["detectors"][name] = _summarise(bench, name, logits)
@@ -213,7 +213,7 @@ def _write(out: Path, results: Mapping[str, Any], console: Console) -> None:
     with (out / TABLES).open("w", encoding="utf-8") as file:
         write_markdown(results, file)
     print_tables(results, console)
-    console.print(f"tables {out / TABLES}, every score with its interval {out / SCORES}", markup=False)
+    console.print(f"tables {out / TABLES}, every score with its interval {out / SCORES}")
 
 
 def _long(results: Mapping[str, Any]) -> pd.DataFrame:

@@ -7,7 +7,6 @@ from typing import Any, TextIO
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from genimage_core.baseline_tables import MEANS
@@ -29,18 +28,18 @@ class Titled:
 def print_tables(results: Mapping[str, Any], console: Console) -> None:
     """Print all tables on a terminal."""
     for titled in _tables(results):
-        console.print(f"\n{titled.title}", style="bold", markup=False)
+        console.print(f"\n{titled.title}", style="bold")
         console.print(titled.table)
-        console.print(titled.note, markup=False)
+        console.print(titled.note)
 
 
 def write_markdown(results: Mapping[str, Any], file: TextIO) -> None:
     """Write all tables as Markdown."""
-    console = Console(file=file, width=MARKDOWN_WIDTH, highlight=False)
+    console = Console(file=file, width=MARKDOWN_WIDTH, highlight=False, markup=False)
     for titled in _tables(results):
-        console.print(f"### {titled.title}\n", markup=False)
+        console.print(f"### {titled.title}\n")
         console.print(titled.table)
-        console.print(f"\n{titled.note}\n", markup=False)
+        console.print(f"\n{titled.note}\n")
 
 
 def _tables(results: Mapping[str, Any]) -> Iterator[Titled]:
@@ -138,4 +137,4 @@ def _interval(found: Mapping[str, float] | None) -> str:
     if found is None:
         return "–"
     low, high = (_per_cent(found[end]) for end in ("low", "high"))
-    return escape(f"{_per_cent(found['value'])} [{low}, {high}]")
+    return f"{_per_cent(found['value'])} [{low}, {high}]"

@@ -3,21 +3,20 @@
 import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import pandas as pd
 from pydantic import ByteSize, Field, TypeAdapter, ValidationError
 from rich.console import Console
 
 from genimage_core.cache import cache_folder
-from genimage_core.commands.files import progress, read_yaml
-from genimage_core.data.layout import Layout, find_layout
+from genimage_core.commands.files import find_named, printable, progress
+from genimage_core.data.layout import Layout, list_images
 from genimage_core.data.mini import MiniSettings, ensure_mini
 from genimage_core.data.recipe import digest
-
-if TYPE_CHECKING:
-    import pandas as pd
+from genimage_core.settings import ALIGNMENTS, require
 
 SHOWN = 20  # rows of a long list
 
@@ -93,37 +92,52 @@ def measure_mini(arguments: argparse.Namespace, console: Console) -> None:
 
 def make_index(arguments: argparse.Namespace, console: Console) -> None:
     """Index a root, and print what was found, what is bad, and what train and val share."""
-    from genimage_core.data.leaks import exact_leaks, near_leaks
-    from genimage_core.data.quarantine import bad_files, quarantine
+    from genimage_core.data.index import read_index, scan_index
+    from genimage_core.data.leaks import check_near, exact_leaks, near_leaks
+    from genimage_core.data.quarantine import bad_files, tally
 
-    table, target = _indexed(arguments, console)
-    counts = quarantine(table)
-    console.print(counts.loc[:, (counts != 0).any()].to_string())
-    _list(console, "files that do not decode (training leaves them out)", bad_files(table)[["path", "error"]])
-    leaks = exact_leaks(table)
-    _list(console, "files whose bytes stand in both splits or under both labels", leaks)
     if arguments.near is not None:
+        check_near(arguments.near)
+    layout, target = _index(arguments, console)
+
+    def parts() -> Iterator[pd.DataFrame]:
+        return scan_index(
+            target, ("path", "generator", "split", "label", "content", "error"), layout.generators
+        )
+
+    counts = tally(parts())
+    console.print(counts.loc[:, (counts != 0).any()].to_string())
+    bad = pd.concat([bad_files(part)[["path", "error"]] for part in parts()])
+    _list(console, "files that do not decode (training leaves them out)", bad, len(bad))
+    leaks = exact_leaks(parts, SHOWN)
+    _list(console, "files whose bytes stand in both splits or under both labels", leaks.rows, leaks.files)
+    if arguments.near is not None:
+        table = read_index(target, ("path", "generator", "split", "label", "error"), layout.generators)
         with progress(console, "comparing") as report:
             options = {"distance": arguments.near, "workers": arguments.workers, "report": report}
             near = near_leaks(table, arguments.root, **options)
-        _list(console, f"val images within {arguments.near} bits of a train image", near)
+        _list(console, f"val images within {arguments.near} bits of a train image", near, len(near))
     console.print(f"index {target}")
 
 
-def _list(console: Console, title: str, rows: "pd.DataFrame") -> None:
-    console.print(f"\n{len(rows)} {title}{':' if len(rows) else ''}")
-    if len(rows):
-        console.print(rows.head(SHOWN).to_string(index=False))
-    if len(rows) > SHOWN:
-        console.print(f"… and {len(rows) - SHOWN} more; the index has all of them")
+def _list(console: Console, title: str, rows: pd.DataFrame, count: int) -> None:
+    console.print(f"\n{count} {title}{':' if count else ''}")
+    if count:
+        console.print(printable(rows.head(SHOWN).to_string(index=False)))
+    if count > SHOWN:
+        console.print(f"… and {count - SHOWN} more; the index in Parquet has all files")
 
 
 def make_audit(arguments: argparse.Namespace, console: Console) -> None:
     """Index a root, audit it, print the verdict and write the page."""
     from genimage_core.data.audit import COLUMNS, audit
     from genimage_core.data.audit_page import write_page
+    from genimage_core.data.index import read_index
 
-    table, _ = _indexed(arguments, console, COLUMNS)
+    require(arguments.alignment in ALIGNMENTS, "--alignment", arguments.alignment, ", ".join(ALIGNMENTS))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    layout, target = _index(arguments, console)
+    table = read_index(target, COLUMNS, layout.generators)
     result = audit(table, alignment=arguments.alignment)
     for sentence in result.sentences:
         console.print(sentence)
@@ -146,22 +160,20 @@ def clean(arguments: argparse.Namespace, console: Console) -> None:
     console.print(f"{len(removed)} decoded sets removed, {readable(left)} left in {cache_folder()}")
 
 
-def _indexed(
-    arguments: argparse.Namespace, console: Console, columns: Sequence[str] | None = None
-) -> tuple["pd.DataFrame", Path]:
-    """Bring the index of a root up to date; its table (all columns if None) and where it is."""
-    from genimage_core.data.index import build_index, read_index
+def _index(arguments: argparse.Namespace, console: Console) -> tuple[Layout, Path]:
+    """Bring the index of a root up to date; what it lists, and where it is.
+
+    Raises:
+        ValueError: If there is not one image.
+    """
+    from genimage_core.data.index import build_index
 
     if arguments.workers < 1:
         raise ValueError(f"--workers must be at least 1, got {arguments.workers}")
-    layout = _layout(arguments)
+    layout = find_named(arguments.root, arguments)
     target = arguments.index or cache_folder() / "index" / digest(str(layout.root))
     with progress(console, "indexing") as report:
         build_index(layout, target, workers=arguments.workers, report=report)
-    return read_index(target, columns, layout.generators), target
-
-
-def _layout(arguments: argparse.Namespace) -> Layout:
-    names = arguments.generators.split(",") if arguments.generators else None
-    mapping = read_yaml(arguments.layout) if arguments.layout else None
-    return find_layout(arguments.root, names, mapping=mapping, follow_links=arguments.follow_links)
+    if not any(True for place in layout.places for _ in list_images(place, layout)):
+        raise ValueError(f"the folders of {', '.join(layout.generators)} under {layout.root} hold no image")
+    return layout, target

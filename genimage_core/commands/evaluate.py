@@ -94,7 +94,7 @@ def _score(
 
 def _list_bad(bad: Sequence[BadFile], console: Console) -> None:
     for file in bad:
-        console.print(f"left out: {file.generator} {file.split}: {file.path}: {file.reason}", markup=False)
+        console.print(f"left out: {file.generator} {file.split}: {file.path}: {file.reason}")
 
 
 def _table(title: str, rows: Mapping[str, Mapping[str, Scores]]) -> Table:

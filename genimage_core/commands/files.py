@@ -51,11 +51,25 @@ def open_layout(arguments: argparse.Namespace, console: Console) -> Layout:
     if arguments.data == MINI:
         with progress(console, "making the embedded data set (simulated; once)") as report:
             root = ensure_mini(cache_folder(), MiniSettings(), report)
+    return find_named(root, arguments)
+
+
+def find_named(root: Path, arguments: argparse.Namespace) -> Layout:
+    """Find the generators that --generators names, or all, under a root.
+
+    Raises:
+        ValueError: If one is missing.
+    """
     mapping = read_yaml(arguments.layout) if arguments.layout else None
-    names = arguments.generators.split(",") if arguments.generators else None
+    names = [name.strip() for name in arguments.generators.split(",")] if arguments.generators else None
     layout = find_layout(root, names, mapping=mapping, follow_links=arguments.follow_links)
-    layout.require(names or layout.generators)
+    layout.require(names or (), splits=())
     return layout
+
+
+def printable(text: str) -> str:
+    """Replace what a terminal would take as a command, in names of files for instance."""
+    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
 
 
 @contextmanager

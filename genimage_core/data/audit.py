@@ -66,9 +66,10 @@ def audit(table: pd.DataFrame, *, alignment: str = "none", seed: int = 0) -> Aud
         ValueError: If a column is missing, a label is neither 0 nor 1, or the alignment is unknown.
     """
     _require_valid(table, alignment)
-    groups = [(str(name), rows) for name, rows in table.groupby(parts(table), sort=True)]
-    tests = max(1, len(groups) * len(PLAN))
-    generators = tuple(audit_generator(name, rows, tests=tests, seed=seed) for name, rows in groups)
+    groups = table.groupby(parts(table), sort=True)
+    tests = max(1, groups.ngroups * len(PLAN))
+    # One after the other: of millions of rows there is no second copy.
+    generators = tuple(audit_generator(str(name), rows, tests=tests, seed=seed) for name, rows in groups)
     return Audit(alignment, seed, _level(generators, alignment), describe(generators, alignment), generators)
 
 

@@ -10,10 +10,11 @@ from genimage_core.generators import GENIMAGE
 
 CLASS_FOLDERS = ("nature", "ai")  # position = label
 SPLITS = ("train", "val")
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+_JPEG = {".jpg", ".jpeg", ".jpe", ".jfif", ".jp2"}
+EXTENSIONS = frozenset({*_JPEG, ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff"})
 
 _CLASSES = {"nature": 0, "ai": 1, "0_real": 0, "1_fake": 1, "real": 0, "fake": 1}
-_SPLITS = {"train": "train", "val": "val", "test": "val"}
+_SPLITS = {"train": "train", "training": "train", "val": "val", "validation": "val", "test": "val"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,10 @@ def inside(path: Path, root: Path) -> Path:
     Raises:
         ValueError: If it does not; the message names it and where it leads.
     """
-    target = path.resolve()
+    try:
+        target = path.resolve()
+    except (OSError, RuntimeError):  # a link to itself leads nowhere
+        return path
     if not target.is_relative_to(root.resolve()):
         raise ValueError(
             f"{path} is a link that leads out of the data root, to {target}; remove it, or allow such "
@@ -80,7 +84,15 @@ def inside(path: Path, root: Path) -> Path:
 def subfolders(folder: Path) -> list[Path]:
     """Folders in a folder, sorted by name."""
     with os.scandir(folder) as scan:
-        return [folder / name for name in sorted(e.name for e in scan if e.name[0] != "." and e.is_dir())]
+        return [folder / name for name in sorted(e.name for e in scan if e.name[0] != "." and is_folder(e))]
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or a link to one; a link to itself is neither."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def search_holder(folder: Path, named: tuple[str, str], root: Path, follow_links: bool) -> Iterator[Finding]:
@@ -98,26 +110,26 @@ def _splits(holder: Path, named: tuple[str, str], root: Path, follow_links: bool
     for path in subfolders(holder):
         split = _SPLITS.get(path.name.lower())
         if split and (
-            split not in splits or path.name.lower() == "val"
+            split not in splits or path.name.lower() != "test"
         ):  # `test` only where there is no `val`
             splits[split] = path
     for split, path in splits.items() or [("val", holder)]:
         guarded(path, root, follow_links)
         # The root itself is one generator only if its classes are plain to see.
-        for label, folder in _classes(path, deep=path != root):
+        for label, folder in _classes(path, root, follow_links):
             guarded(folder, root, follow_links)
             kind = "cnndetection" if folder.name.lower() in ("0_real", "1_fake") else "genimage"
             yield Finding(*named, split, label, folder, holder, kind)
 
 
-def _classes(folder: Path, *, deep: bool) -> Iterator[tuple[int, Path]]:
+def _classes(folder: Path, root: Path, follow_links: bool) -> Iterator[tuple[int, Path]]:
     """Folders of the two classes: here, or below folders of subjects (`airplane/0_real`)."""
     folders = subfolders(folder)
     here = [(_CLASSES[path.name.lower()], path) for path in folders if path.name.lower() in _CLASSES]
-    if here or not deep:
+    if here or folder == root:
         yield from here
         return
     for subject in folders:
-        for path in subfolders(subject):
+        for path in subfolders(guarded(subject, root, follow_links)):
             if path.name.lower() in ("0_real", "1_fake"):
                 yield _CLASSES[path.name.lower()], path

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from genimage_core.data.index_manifest import (
     write_manifest,
 )
 from genimage_core.data.index_parts import SCHEMA, Known, PartWriter, load_known, read_part, to_table
-from genimage_core.data.layout import Layout, Place, list_images
+from genimage_core.data.layout import CLASS_FOLDERS, Layout, Place, list_images
 
 CHUNK = 5_000  # files in a part: what a kill costs is the part that was being filled
 _BATCH = 32  # files that a process reads before it answers
@@ -83,15 +84,33 @@ def read_index(
     Raises:
         ValueError: If there is no index, it was never finished or is damaged, or a name is unknown.
     """
+    columns = list(SCHEMA.names if columns is None else columns)
+    _require("column", columns, SCHEMA.names)
+    tables = [_read_place(target, place, columns) for place in _places(target, generators)]
+    return _to_pandas(pa.concat_tables([SCHEMA.empty_table().select(columns), *tables]))
+
+
+def scan_index(
+    target: Path, columns: Sequence[str], generators: Sequence[str] | None = None
+) -> Iterator[pd.DataFrame]:
+    """Yield the rows of an index part by part, for what must not hold millions of them in memory at once.
+
+    Otherwise like `read_index`; the order within a generator, split and label is that of the parts.
+    """
+    for place in _places(target, generators):
+        for part in place.parts:
+            yield _to_pandas(_read_place(target, replace(place, parts=(part,)), columns))
+
+
+def _places(target: Path, generators: Sequence[str] | None) -> list[IndexedPlace]:
     places = read_manifest(target).places
     if places is None:
         raise ValueError(f"the index {target} was never finished; run `genimage data index ROOT` again")
-    columns = list(SCHEMA.names if columns is None else columns)
-    _require("column", columns, SCHEMA.names)
     _require("generator", generators or (), sorted({place.generator for place in places}))
-    wanted = [place for place in places if generators is None or place.generator in generators]
-    tables = [_read_place(target, place, columns) for place in wanted]
-    table = pa.concat_tables([SCHEMA.empty_table().select(columns), *tables])
+    return [place for place in places if generators is None or place.generator in generators]
+
+
+def _to_pandas(table: pa.Table) -> pd.DataFrame:
     nullable = {pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype()}
     frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
     return frame
@@ -113,11 +132,21 @@ def _one_at_a_time(target: Path) -> Iterator[None]:
 
 
 def _count(layout: Layout) -> int:
-    """Count the files, and refuse names that no table can hold before any image is read."""
-    count = 0
+    """Count the files, and refuse what no table can hold before any image is read.
+
+    The patterns of a mapping may give one file two labels or splits; folders cannot.
+    """
+    count, first = 0, dict[tuple[str, int], Place]()
     for place in layout.places:
         for path in list_images(place, layout):
             count += 1
+            if layout.kind == "mapping":
+                other = first.setdefault((place.generator, hash(path)), place)
+                if other is not place:
+                    both = " and ".join(f"{p.split} {CLASS_FOLDERS[p.label]}" for p in (other, place))
+                    raise ValueError(
+                        f"{path} counts as {both} of {place.generator}; narrow the patterns of the mapping"
+                    )
             try:
                 str(path).encode()
             except UnicodeEncodeError as error:

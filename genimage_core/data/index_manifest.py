@@ -14,7 +14,7 @@ from typing import Any
 from genimage_core.data.index_parts import folder_name, write_atomically
 from genimage_core.data.layout import Layout, Place
 
-FORMAT = 1  # raise it when the columns or their meaning change
+FORMAT = 2  # raise it when the columns or their meaning change
 _NAME = "index.json"
 
 
@@ -26,7 +26,7 @@ class IndexedPlace:
     split: str
     label: int
     folder: str
-    pattern: str
+    patterns: tuple[str, ...]
     name: str
     parts: tuple[str, ...]
 
@@ -44,7 +44,7 @@ def indexed(place: Place, root: Path, parts: tuple[str, ...]) -> IndexedPlace:
     """Describe a place and the parts that tell of it."""
     folder = place.folder.relative_to(root).as_posix()
     name = folder_name(place, root)
-    return IndexedPlace(place.generator, place.split, place.label, folder, place.pattern, name, parts)
+    return IndexedPlace(place.generator, place.split, place.label, folder, place.patterns, name, parts)
 
 
 def claim(target: Path, root: str, kind: str) -> Manifest:
@@ -94,7 +94,8 @@ def read_manifest(target: Path) -> Manifest:
 def _from_json(content: dict[str, Any]) -> Manifest:
     places = content["places"]
     if places is not None:
-        places = tuple(IndexedPlace(**{**place, "parts": tuple(place["parts"])}) for place in places)
+        tuples = ("patterns", "parts")
+        places = tuple(IndexedPlace(**p | {name: tuple(p[name]) for name in tuples}) for p in places)
     return Manifest(content["root"], content["kind"], places)
 
 

@@ -58,7 +58,7 @@ _NEVER = -1  # an mtime that no file has
 def folder_name(place: Place, root: Path) -> str:
     """Return the name of the folder that holds a place's parts: readable, and its own."""
     where = place.folder.relative_to(root).as_posix()
-    identity = "\0".join((place.generator, place.split, str(place.label), where, place.pattern))
+    identity = "\0".join((place.generator, place.split, str(place.label), where, *place.patterns))
     digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
     return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', place.generator)}-{place.split}-{place.label}-{digest}"
 

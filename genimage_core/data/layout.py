@@ -6,7 +6,7 @@ asked for is not touched: a sealed one need not even be readable.
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,17 @@ from genimage_core.data.folders import (
     claimed,
     guarded,
     inside,
+    is_folder,
     plain,
     search_holder,
     subfolders,
 )
-from genimage_core.data.mapping import Mapped, read_mapping
+from genimage_core.data.mapping import Mapped, in_any_case, read_mapping
 from genimage_core.generators import GENIMAGE, Catalog, Generator
 
 __all__ = ["CLASS_FOLDERS", "EXTENSIONS", "SPLITS", "Layout", "Place", "find_layout", "list_images"]
 
+EVERYTHING = ("**/*",)
 EXAMPLES = (
     "ADM/imagenet_ai_0508_adm/{train,val}/{ai,nature} (as released), adm/{train,val}/{ai,nature}, "
     "progan/{0_real,1_fake} (CNNDetection), {train,val}/{nature,ai} (one generator), or a mapping of your own"
@@ -42,14 +44,14 @@ class Place:
         split: `train` or `val`.
         label: 0 = nature, 1 = ai.
         folder: Absolute.
-        pattern: Glob below the folder; `**/*` is everything.
+        patterns: Globs below the folder; `**/*` is everything.
     """
 
     generator: str
     split: str
     label: int
     folder: Path
-    pattern: str = "**/*"
+    patterns: tuple[str, ...] = EVERYTHING
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,8 @@ class Layout:
         """Files of one generator, split and class, sorted folder by folder."""
         wanted = (generator, split, label)
         places = [p for p in self.places if (p.generator, p.split, p.label) == wanted]
-        # Two patterns of a mapping may match one file.
-        yield from dict.fromkeys(path for place in places for path in list_images(place, self))
+        for place in places:
+            yield from list_images(place, self)
 
 
 def find_layout(
@@ -147,10 +149,12 @@ def list_images(place: Place, layout: Layout) -> Iterator[Path]:
     Raises:
         ValueError: If a link leads out of the root and links are not followed.
     """
-    if place.pattern == "**/*":
-        yield from _walk(place.folder, layout, frozenset())
+    if place.patterns == EVERYTHING:
+        above = frozenset(os.path.realpath(folder) for folder in place.folder.parents)
+        yield from _walk(place.folder, layout, above)
         return
-    for path in sorted(place.folder.glob(place.pattern)):
+    # Two patterns may match one file.
+    for path in sorted({path for glob in place.patterns for path in place.folder.glob(in_any_case(glob))}):
         if path.suffix.lower() in EXTENSIONS and path.name[0] != "." and path.is_file():
             yield path if layout.follow_links else inside(path, layout.root)
 
@@ -165,9 +169,9 @@ def _walk(folder: Path, layout: Layout, above: frozenset[str]) -> Iterator[Path]
     folders = []
     for entry in entries:
         wanted = Path(entry.name).suffix.lower() in EXTENSIONS
-        if entry.is_symlink() and (wanted or entry.is_dir()):
+        if entry.is_symlink() and (wanted or is_folder(entry)):
             guarded(Path(entry.path), layout.root, layout.follow_links)
-        if entry.is_dir():
+        if is_folder(entry):
             folders.append(Path(entry.path))
         elif wanted:
             yield Path(entry.path)
@@ -214,16 +218,17 @@ def _refuse_two(findings: Sequence[Finding]) -> None:
 def _mapped(root: Path, names: Sequence[str] | None, mapped: Mapped, follow_links: bool) -> Layout:
     catalog = mapped.catalog(GENIMAGE)
     places = [
-        Place(name, split, label, root, pattern)
-        for name, split, label, pattern in mapped.patterns()
+        Place(name, split, label, root, patterns)
+        for name, split, label, patterns in mapped.patterns()
         if names is None or name in names
     ]
     layout = Layout(root, "mapping", catalog, _ordered(places, catalog), follow_links)
-    for place in places:
-        if next(list_images(place, layout), None) is None:
-            raise ValueError(
-                f"{place.generator}: no image under {root} matches {place.pattern!r} ({place.split})"
-            )
+    for place in layout.places:
+        for pattern in place.patterns:
+            if next(list_images(replace(place, patterns=(pattern,)), layout), None) is None:
+                raise ValueError(
+                    f"{place.generator}: no image under {root} matches {pattern!r} ({place.split})"
+                )
     return layout
 
 

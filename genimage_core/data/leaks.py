@@ -1,7 +1,8 @@
 """Images that stand on both sides: in training and validation, or under both labels."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,31 +14,77 @@ from PIL import Image
 
 from genimage_core.data.ahead import processes
 
+_LEAK = ["content", "path", "generator", "split", "label"]
 _BITS = 64
 _BATCH = 32
 _PAIRS = 1_000_000  # candidate pairs compared at a time
 
 
-def exact_leaks(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the files whose bytes stand in both splits, of any generators, or under both labels.
+Parts = Callable[[], Iterable[pd.DataFrame]]
 
-    Files that do not decode are left out: they are never used.
+
+@dataclass(frozen=True)
+class Leaks:
+    """Files whose bytes stand on both sides.
+
+    Attributes:
+        files: How many.
+        rows: The first of them, sorted by content and path: `content` (equal for equal bytes), `path`,
+            `generator`, `split`, `label`, and for its content `across_splits` and `across_labels` (bool).
+    """
+
+    files: int
+    rows: pd.DataFrame
+
+
+def exact_leaks(parts: Parts, most: int | None = None) -> Leaks:
+    """Find the files whose bytes stand in both splits, of any generators, or under both labels.
+
+    Files that do not decode are left out: they are never used. Of each file only a hash of 8 bytes is kept,
+    so that millions fit into memory; that two of 2.7 million agree has a probability of 2e-7.
 
     Args:
-        table: Index table.
-
-    Returns:
-        One row for each file concerned, sorted by content and path: `content` (equal for equal bytes),
-        `path`, `generator`, `split`, `label`, and for its content `across_splits` and `across_labels` (bool).
+        parts: Gives the index table in parts, each time it is called.
+        most: How many rows to return; all if None.
     """
-    good = table[table["error"].isna() & table["content"].notna()]
-    columns = ["content", "path", "generator", "split", "label"]
-    repeated = good.loc[good["content"].duplicated(keep=False), columns]
-    groups = repeated.groupby("content")
-    repeated["across_splits"] = groups["split"].transform("nunique") > 1
-    repeated["across_labels"] = groups["label"].transform("nunique") > 1
-    leaks = repeated[repeated["across_splits"] | repeated["across_labels"]]
-    return leaks.sort_values(["content", "path"], ignore_index=True)
+    sides = _on_both_sides(parts())
+    rows, files = _first([], most), 0
+    for part in parts():
+        good = _good(part)
+        place = sides.index.get_indexer(pd.Index(_hash(good)))
+        good, side = good[place >= 0], sides.to_numpy()[place[place >= 0]]
+        leaks = good.assign(across_splits=side & 3 == 3, across_labels=side & 12 == 12)
+        rows, files = _first([rows, leaks], most), files + len(leaks)
+    return Leaks(files, rows)
+
+
+def _good(part: pd.DataFrame) -> pd.DataFrame:
+    return part.loc[part["error"].isna() & part["content"].notna(), _LEAK]
+
+
+def _hash(rows: pd.DataFrame) -> NDArray[np.uint64]:
+    return pd.util.hash_array(rows["content"].to_numpy(dtype=object), categorize=False)
+
+
+def _on_both_sides(parts: Iterable[pd.DataFrame]) -> "pd.Series[int]":
+    """Sides of the contents that are on two, by their hash: 1 train, 2 val, 4 nature, 8 ai, added up."""
+    hashes, bits = [np.empty(0, np.uint64)], [np.empty(0, np.uint8)]
+    for part in parts:
+        good = _good(part)
+        hashes.append(_hash(good))
+        side = np.where(good["split"] == "val", 2, 1) + np.where(good["label"] == 1, 8, 4)
+        bits.append(side.astype(np.uint8))
+    keys, numbers = np.unique(np.concatenate(hashes), return_inverse=True)
+    sides = np.zeros(len(keys), np.uint8)
+    np.bitwise_or.at(sides, numbers, np.concatenate(bits))
+    both = (sides & 3 == 3) | (sides & 12 == 12)
+    return pd.Series(sides[both], keys[both])
+
+
+def _first(tables: Sequence[pd.DataFrame], most: int | None) -> pd.DataFrame:
+    joined = pd.concat(tables) if tables else pd.DataFrame(columns=[*_LEAK, "across_splits", "across_labels"])
+    ordered = joined.sort_values(["content", "path"], ignore_index=True)
+    return ordered if most is None else ordered.head(most)
 
 
 def near_leaks(
@@ -69,9 +116,7 @@ def near_leaks(
     Raises:
         ValueError: If `distance` is out of range or the library for the hashes is not installed.
     """
-    if not 0 <= distance <= 16:
-        raise ValueError(f"the distance is {distance} bits; it must lie between 0 and 16 of {_BITS}")
-    _imagehash()  # say that it is missing before processes start
+    check_near(distance)
     good = table[table["error"].isna()].sort_values("path")
     hashes = _hash_images(root, list(good["path"]), workers, report)
     validation = (good["split"] == "val").to_numpy()
@@ -82,6 +127,17 @@ def near_leaks(
         | {f"train_{name}": train[name].to_numpy() for name in ("path", "generator", "label")}
         | {name: matches[name].to_numpy() for name in ("distance", "matches")}
     )
+
+
+def check_near(distance: int) -> None:
+    """Refuse what `near_leaks` refuses, before there is any work.
+
+    Raises:
+        ValueError: If `distance` is out of range or the library for the hashes is not installed.
+    """
+    if not 0 <= distance <= 16:
+        raise ValueError(f"the distance is {distance} bits; it must lie between 0 and 16 of {_BITS}")
+    _imagehash()
 
 
 def match_hashes(first: NDArray[np.uint64], second: NDArray[np.uint64], distance: int) -> pd.DataFrame:

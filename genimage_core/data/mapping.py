@@ -18,15 +18,26 @@ from pydantic_core import ErrorDetails
 from genimage_core.generators import Catalog, Generator
 
 
-def _stays_inside(pattern: str) -> str:
+def _check_pattern(pattern: str) -> str:
     path = PurePosixPath(pattern)
     if not pattern or path.is_absolute() or ".." in path.parts:
         raise ValueError(f"a pattern is relative to the data root and has no '..', got {pattern!r}")
-    return pattern
+    if any("**" in part and part != "**" for part in path.parts):
+        raise ValueError(f"'**' stands for any folders and must be all between two slashes, got {pattern!r}")
+    return f"{pattern.rstrip('/')}/*" if path.parts[-1] == "**" else pattern
 
 
-Pattern = Annotated[str, AfterValidator(_stays_inside)]
-Patterns = dict[Literal["train", "val"], list[Pattern]]
+def in_any_case(pattern: str) -> str:
+    """Let the extension that a glob ends with match in upper and lower case: `*.png` also `A.PNG`."""
+    stem, dot, extension = pattern.rpartition(".")
+    if not (dot and extension.isalnum()):
+        return pattern
+    letters = (f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in extension)
+    return f"{stem}.{''.join(letters)}"
+
+
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
+Patterns = dict[Literal["train", "val"], Annotated[list[Pattern], Field(min_length=1)]]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 
 
@@ -57,12 +68,11 @@ class Mapped(BaseModel):
         old = known.get(name) if name in known.names else Generator(name, name, name)
         return Generator(name, given.title or old.title, given.family or old.family, old.native_size)
 
-    def patterns(self) -> Iterator[tuple[str, str, int, str]]:
-        """Generator, split, label and glob of every entry."""
+    def patterns(self) -> Iterator[tuple[str, str, int, tuple[str, ...]]]:
+        """Generator, split, label and globs of every entry."""
         for name, generator in self.generators.items():
             for label, splits in enumerate((generator.nature, generator.ai)):
-                for split, globs in splits.items():
-                    yield from ((name, split, label, glob) for glob in globs)
+                yield from ((name, split, label, tuple(globs)) for split, globs in splits.items())
 
 
 def read_mapping(content: Mapping[str, Any]) -> Mapped:

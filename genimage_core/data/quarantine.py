@@ -1,9 +1,10 @@
-"""Files that cannot be used: listed, counted, and refused where they are too many."""
+"""Files that cannot be used: listed and counted."""
+
+from collections.abc import Iterable
 
 import pandas as pd
 
 from genimage_core.data.file_facts import REASONS
-from genimage_core.data.layout import CLASS_FOLDERS
 
 _CLASS = ["generator", "split", "label"]
 
@@ -31,34 +32,7 @@ def quarantine(table: pd.DataFrame) -> pd.DataFrame:
     return counts.astype("int64")
 
 
-def bad_shares(table: pd.DataFrame) -> pd.Series:
-    """Return the share (0 to 1) of bad files for each generator, split and label."""
-    counts = quarantine(table)
-    return (counts["bad"] / counts["files"]).rename("bad_share")
-
-
-def require_readable(table: pd.DataFrame, allowed: float) -> None:
-    """Refuse data of which too much is bad.
-
-    Args:
-        table: Index table.
-        allowed: Largest share of bad files of a class, 0 to 1.
-
-    Raises:
-        ValueError: If a class of a generator and split has a larger one; the message names the worst.
-    """
-    if not 0 <= allowed <= 1:
-        raise ValueError(f"the allowed share of bad files is {allowed}; it must lie between 0 and 1")
-    shares = bad_shares(table)
-    refused = shares[shares > allowed].sort_values(ascending=False)
-    if refused.empty:
-        return
-    generator, split, label = refused.index[0]
-    counts = quarantine(table).loc[refused.index[0]]
-    reasons = ", ".join(f"{counts[reason]} {reason}" for reason in REASONS if counts[reason])
-    name = CLASS_FOLDERS[label]
-    raise ValueError(
-        f"{counts['bad']} of {counts['files']} files of {generator}, {split}, {name} "
-        f"are bad ({reasons}); {allowed:.2%} are allowed. Classes over that: {len(refused)}. "
-        "Unzip them again, or allow more"
-    )
+def tally(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Add up `quarantine` over the parts of an index table."""
+    counts = [quarantine(part) for part in parts]
+    return pd.concat(counts).groupby(level=_CLASS).sum()

@@ -157,3 +157,39 @@ def test_unreadable_images_are_listed_or_too_many(capsys, root, checkpoint):
     assert "1 of 24 ai images cannot be decoded" in run(capsys, *arguments, code=2)
     said = run(capsys, *arguments, "--max-bad-share", "0.1")
     assert "left out: glide val: imagenet_glide/val/ai/003.png: zero bytes" in said
+
+
+@pytest.mark.parametrize("names", ["glide,foo", "foo", "glide,,"])
+def test_every_generator_that_is_named_must_be_there(capsys, root, names):
+    for arguments in (("data", "index", root), ("data", "audit", root)):
+        refused = run(capsys, *arguments, "--generators", names, code=2)
+        assert "lacks" in refused and refused.count("\n") == 1
+
+
+def test_names_may_be_separated_by_spaces_too(capsys, root):
+    run(capsys, "data", "index", root, "--generators", " glide ", "--workers", 1)
+
+
+def test_names_of_files_are_shown_as_they_are(capsys, root):
+    folder = root / "imagenet_glide" / "train" / "ai"
+    for name in ("bad[red].png", "x[/b]".replace("/", "]") + ".png", "esc\x1b[31m.png"):
+        (folder / name).write_bytes(b"")
+    said = run(capsys, "data", "index", root, "--workers", 1)
+    assert "bad[red].png" in said and "x[]b].png" in said and "esc\\x1b[31m.png" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [(("index", "--near", "17"), "between 0 and 16"), (("audit", "--alignment", "png"), "--alignment")],
+)
+def test_bad_arguments_are_refused_before_any_work(capsys, root, cache, arguments, named):
+    action, *rest = arguments
+    assert named in run(capsys, "data", action, root, *rest, code=2)
+    assert not (cache / "index").exists()
+
+
+def test_folders_without_an_image_are_refused(capsys, tmp_path, cache):
+    for label in ("nature", "ai"):
+        (tmp_path / "empty" / "adm" / "val" / label).mkdir(parents=True)
+    for action in ("index", "audit"):
+        assert "hold no image" in run(capsys, "data", action, tmp_path / "empty", "--workers", 1, code=2)

@@ -401,7 +401,7 @@ def test_generators_with_odd_names_have_their_own_folders(tmp_path, build):
 def test_the_manifest_names_root_and_format(build, tmp_path, tree):
     build(tree)
     manifest = json.loads((tmp_path / "index" / "index.json").read_text())
-    assert (manifest["format"], manifest["root"], manifest["kind"]) == (1, str(tree.root), "genimage")
+    assert (manifest["format"], manifest["root"], manifest["kind"]) == (2, str(tree.root), "genimage")
 
 
 def test_a_change_that_keeps_the_size_is_seen_by_its_time(build, tree):

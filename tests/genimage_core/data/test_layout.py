@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from genimage_core.data import folders
+from genimage_core.data.file_facts import read_facts
 from genimage_core.data.layout import EXTENSIONS, find_layout
 from genimage_core.generators import GENIMAGE
 
@@ -209,3 +210,53 @@ def test_what_is_missing_and_what_is_there_are_named(tmp_path):
     grow(tmp_path, "biggan", splits=("train",))
     with pytest.raises(ValueError, match="biggan has no val images of nature"):
         find_layout(tmp_path).require(["biggan"])
+
+
+@pytest.mark.parametrize(
+    ("train", "val"), [("training", "validation"), ("Train", "TEST"), ("train", "validation")]
+)
+def test_splits_are_known_by_their_usual_names(tmp_path, train, val):
+    for split in (train, val):
+        for label in ("nature", "ai"):
+            (tmp_path / "adm" / split / label).mkdir(parents=True)
+            (tmp_path / "adm" / split / label / "a.png").touch()
+    layout = find_layout(tmp_path)
+    layout.require(["adm"])
+    assert layout.generators == ("adm",) and len(layout.places) == 4
+
+
+def outside(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("elsewhere")
+    for label in ("0_real", "1_fake"):
+        (folder / label).mkdir()
+        (folder / label / "a.png").touch()
+    return folder
+
+
+def test_a_folder_of_subjects_may_not_lead_out_either(tmp_path, tmp_path_factory):
+    (tmp_path / "progan").mkdir()
+    (tmp_path / "progan" / "airplane").symlink_to(outside(tmp_path_factory))
+    with pytest.raises(ValueError, match=r"progan/airplane is a link that leads out"):
+        find_layout(tmp_path)
+    assert find_layout(tmp_path, follow_links=True).generators == ("progan",)
+
+
+def test_a_link_to_what_lies_above_shows_nothing_new(tmp_path):
+    for label in ("nature", "ai"):
+        (tmp_path / "adm" / "val" / label).mkdir(parents=True)
+        (tmp_path / "adm" / "val" / label / "a.png").touch()
+    (tmp_path / "adm" / "val" / "ai" / "up").symlink_to("..")
+    (tmp_path / "adm" / "val" / "ai" / "top").symlink_to(tmp_path)
+    layout = find_layout(tmp_path)
+    assert [path.name for path in layout.images("adm", "val", 1)] == ["a.png"]
+
+
+def test_links_to_themselves_stop_nothing(tmp_path):
+    for label in ("nature", "ai"):
+        (tmp_path / "adm" / "val" / label).mkdir(parents=True)
+    (tmp_path / "adm" / "val" / "ai" / "self.png").symlink_to("self.png")
+    (tmp_path / "loop").symlink_to("loop")
+    for follow in (False, True):
+        layout = find_layout(tmp_path, follow_links=follow)
+        assert [path.name for path in layout.images("adm", "val", 1)] == ["self.png"]
+    assert read_facts(tmp_path / "adm" / "val" / "ai" / "self.png").error == "unreadable"

@@ -1,6 +1,7 @@
 import pytest
 
 from genimage_core.data.images import choose_images
+from genimage_core.data.index import build_index, read_index
 from genimage_core.data.layout import find_layout
 from genimage_core.data.mapping import read_mapping
 from genimage_core.generators import GENIMAGE
@@ -40,6 +41,48 @@ def test_a_file_that_two_patterns_match_counts_once(root):
     twice = FLUX | {"ai": {"train": ["flux/**/*.png", "flux/*.png"], "val": ["fluxtest/*"]}}
     layout = find_layout(root, mapping={"generators": {"flux": twice}})
     assert sorted(names(layout, "flux", "train", 1)) == ["flux/1/x.png", "flux/y.png"]
+
+
+def test_extensions_match_in_any_case(root):
+    (root / "fluxtest" / "v.png").touch()
+    (root / "fluxtest" / "dir.png").mkdir()
+    mixed = FLUX | {"ai": {"train": ["flux/**/*.PnG"], "val": ["fluxtest/*.png"]}}
+    layout = find_layout(root, mapping={"generators": {"flux": mixed}})
+    assert sorted(names(layout, "flux", "val", 1)) == ["fluxtest/v.png", "fluxtest/z.PNG"]
+    assert names(layout, "flux", "train", 1) == ["flux/1/x.png", "flux/y.png"]
+
+
+def test_two_stars_at_the_end_are_everything_below(root):
+    deep = FLUX | {"ai": {"train": ["flux/**"], "val": ["fluxtest/*"]}}
+    layout = find_layout(root, mapping={"generators": {"flux": deep}})
+    assert names(layout, "flux", "train", 1) == ["flux/1/x.png", "flux/y.png"]
+
+
+@pytest.mark.parametrize("globs", [[], ["flux/a**/*.png"], ["/flux/*"], [""]])
+def test_impossible_patterns_are_refused_by_their_key(globs):
+    with pytest.raises(ValueError, match=r"mapping: generators\.flux\.ai\.train"):
+        read_mapping({"generators": {"flux": FLUX | {"ai": {"train": globs, "val": ["b/*"]}}}})
+
+
+@pytest.mark.parametrize(
+    "wide",
+    [
+        {"ai": {"train": ["flux/**/*", "photos/a/*"], "val": ["fluxtest/*"]}},
+        {"nature": {"train": ["photos/**/*"], "val": ["photos/b/*"]}},
+    ],
+)
+def test_the_index_refuses_a_file_with_two_labels_or_splits(root, tmp_path_factory, wide):
+    layout = find_layout(root, mapping={"generators": {"flux": FLUX | wide}})
+    with pytest.raises(ValueError, match=r"photos/./.\.jpg counts as train nature and .* of flux; narrow"):
+        build_index(layout, tmp_path_factory.mktemp("i") / "index", workers=0, report=lambda *a: None)
+
+
+def test_the_index_counts_a_file_that_two_patterns_match_once(root, tmp_path_factory):
+    twice = FLUX | {"ai": {"train": ["flux/**/*.png", "flux/*.png"], "val": ["fluxtest/*"]}}
+    target = tmp_path_factory.mktemp("i") / "index"
+    layout = find_layout(root, mapping={"generators": {"flux": twice}})
+    build_index(layout, target, workers=0, report=lambda *a: None)
+    assert read_index(target)["path"].is_unique and len(read_index(target)) == 6
 
 
 def test_a_file_of_both_classes_is_refused(root):
