@@ -132,12 +132,12 @@ def make_audit(arguments: argparse.Namespace, console: Console) -> None:
     """Index a root, audit it, print the verdict and write the page."""
     from genimage_core.data.audit import COLUMNS, audit
     from genimage_core.data.audit_page import write_page
-    from genimage_core.data.index import read_index
+    from genimage_core.data.index import read_compact
 
     require(arguments.alignment in ALIGNMENTS, "--alignment", arguments.alignment, ", ".join(ALIGNMENTS))
     arguments.out.mkdir(parents=True, exist_ok=True)
     layout, target = _index(arguments, console)
-    table = read_index(target, COLUMNS, layout.generators)
+    table = read_compact(target, COLUMNS, layout.generators)
     result = audit(table, alignment=arguments.alignment)
     for sentence in result.sentences:
         console.print(sentence)

@@ -66,7 +66,7 @@ def audit(table: pd.DataFrame, *, alignment: str = "none", seed: int = 0) -> Aud
         ValueError: If a column is missing, a label is neither 0 nor 1, or the alignment is unknown.
     """
     _require_valid(table, alignment)
-    groups = table.groupby(parts(table), sort=True)
+    groups = table.groupby(parts(table), sort=True, observed=True)
     tests = max(1, groups.ngroups * len(PLAN))
     # One after the other: of millions of rows there is no second copy.
     generators = tuple(audit_generator(str(name), rows, tests=tests, seed=seed) for name, rows in groups)

@@ -1,6 +1,8 @@
 """What is measured of one generator: its files, by class, and what tells the classes apart."""
 
+from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -57,14 +59,17 @@ class GeneratorAudit:
         return tuple(c for c in self.checks if c.alignment == alignment)
 
 
-def parts(table: pd.DataFrame) -> "pd.Series[str]":
+def parts(table: pd.DataFrame) -> "pd.Series[Any]":
     """Return what every row is judged with: its generator, and its split where the generator has two.
 
     A shortcut that only one split has, or that both have the other way round, cancels out in their sum.
     """
-    generator, split = table["generator"].astype(str), table["split"].astype(str)
-    both = split.groupby(generator).transform("nunique") > 1
-    return generator.where(~both, generator + " " + split).rename("part")
+    pairs = table.groupby(["generator", "split"], observed=True)
+    found: list[tuple[str, str]] = list(pairs.groups)  # type: ignore[arg-type]
+    splits = Counter(generator for generator, _ in found)
+    names = pd.Index([f"{name} {split}" if splits[name] > 1 else name for name, split in found])
+    numbers = pairs.ngroup().to_numpy()
+    return pd.Series(pd.Categorical.from_codes(numbers, names), table.index, name="part")
 
 
 def audit_generator(name: str, rows: pd.DataFrame, *, tests: int, seed: int) -> GeneratorAudit:
@@ -92,7 +97,7 @@ def _facts(rows: pd.DataFrame) -> ClassFacts:
     return ClassFacts(
         len(rows),
         _counts(rows["error"].dropna()),
-        _counts(readable["format"].fillna("unknown"), TOP_FORMATS),
+        _counts(readable["format"].astype(object).fillna("unknown"), TOP_FORMATS),
         {name: tuple(v.quantile(list(QUANTILES))) for name, v in values.items() if len(v)},
     )
 

@@ -102,6 +102,32 @@ def scan_index(
             yield _to_pandas(_read_place(target, replace(place, parts=(part,)), columns))
 
 
+def read_compact(
+    target: Path, columns: Sequence[str], generators: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return the rows of an index in a tenth of the memory, for millions of them.
+
+    Like `read_index`, but words that repeat are categories and `content` is a hash of 8 bytes (uint64).
+    """
+    tables = [
+        _compact(_read_place(target, replace(place, parts=(part,)), columns))
+        for place in _places(target, generators)
+        for part in place.parts
+    ]
+    joined = pa.concat_tables([_compact(SCHEMA.empty_table().select(list(columns))), *tables])
+    return _to_pandas(joined.unify_dictionaries())
+
+
+def _compact(table: pa.Table) -> pa.Table:
+    for position, name in enumerate(table.column_names):
+        if name == "content":
+            hashed = pa.array(pd.util.hash_array(table[name].to_numpy(), categorize=False), pa.uint64())
+            table = table.set_column(position, name, hashed)
+        elif name != "path" and pa.types.is_string(table.schema.field(position).type):
+            table = table.set_column(position, name, table[name].dictionary_encode())
+    return table
+
+
 def _places(target: Path, generators: Sequence[str] | None) -> list[IndexedPlace]:
     places = read_manifest(target).places
     if places is None:

@@ -28,10 +28,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from genimage_core.data.audit import COLUMNS, audit
 from genimage_core.data.imagenet_class import synsets
-from genimage_core.data.index import build_index, read_index
+from genimage_core.data.index import build_index, read_compact, scan_index
 from genimage_core.data.layout import CLASS_FOLDERS, Layout, find_layout
-from genimage_core.data.quarantine import quarantine
+from genimage_core.data.leaks import exact_leaks
+from genimage_core.data.quarantine import tally
 from genimage_core.generators import GENIMAGE
 
 LINKS = 60_000  # to one file
@@ -65,33 +67,47 @@ def main() -> None:
 
 
 def measure(layout: Layout, target: Path, workers: int) -> dict[str, Any]:
-    """Index, index again, and read."""
+    """Index, index again, and do with it what `data index` and `data audit` do."""
     imported = own_peak_mb()
     with watched_workers() as peaks:
         _, seconds = timed(build_index, layout, target, workers=workers, report=show)
     parent = own_peak_mb()
     _, again = timed(build_index, layout, target, workers=workers, report=show)
     updating = own_peak_mb()
-    table, reading = timed(read_index, target)
-    total = parent + peaks["sum"]
+    counts, surveying = timed(survey, target)
+    surveyed = own_peak_mb()
+    _, auditing = timed(lambda: audit(read_compact(target, COLUMNS)))
+    total = max(parent + peaks["sum"], own_peak_mb())
     return {
-        "entries": len(table),
-        "bad": int(quarantine(table)["bad"].sum()),
+        "entries": int(counts["files"].sum()),
+        "bad": int(counts["bad"].sum()),
         "seconds": round(seconds, 1),
-        "files_per_second": round(len(table) / seconds),
+        "files_per_second": round(int(counts["files"].sum()) / seconds),
         "seconds_when_nothing_changed": round(again, 1),
-        "seconds_to_read_the_table": round(reading, 1),
+        "seconds_to_count_and_find_leaks": round(surveying, 1),
+        "seconds_to_audit": round(auditing, 1),
         "peak_mb": {
             "imports": round(imported),
             "parent": round(parent),
             "parent_when_nothing_changed": round(updating),
+            "parent_counting_and_finding_leaks": round(surveyed),
+            "parent_auditing": round(own_peak_mb()),
             "workers_together": round(peaks["sum"]),
             "all_processes": {"value": round(total), "at_most": LIMIT_MB, "reached": total <= LIMIT_MB},
         },
-        "table_mb": round(float(table.memory_usage(deep=True).sum()) / 2**20),
         "index_mb_on_disk": round(sum(p.stat().st_size for p in target.rglob("*.parquet")) / 2**20),
         "parts": sum(1 for _ in target.rglob("*.parquet")),
     }
+
+
+def survey(target: Path) -> Any:
+    """What `data index` does when the index is made: count, and look for leaks."""
+
+    def parts() -> Iterator[Any]:
+        return scan_index(target, ("path", "generator", "split", "label", "content", "error"))
+
+    exact_leaks(parts, most=20)
+    return tally(parts())
 
 
 def make_tree(root: Path, entries: int) -> Layout:

@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 
 from genimage_core.data import index
+from genimage_core.data.audit import COLUMNS as AUDITED
+from genimage_core.data.audit import audit
 from genimage_core.data.file_facts import REASONS
-from genimage_core.data.index import build_index, read_index
+from genimage_core.data.index import build_index, read_compact, read_index, scan_index
 from genimage_core.data.layout import CLASS_FOLDERS, EXTENSIONS
 from tests.genimage_core.data.index_trees import damaged, encoded, genimage_layout, write_places
 
@@ -413,3 +415,21 @@ def test_a_change_that_keeps_the_size_is_seen_by_its_time(build, tree):
     table = build(tree).set_index("path")
     content = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
     assert table.loc[path.relative_to(tree.root).as_posix(), "content"] == content
+
+
+def test_a_compact_table_is_the_same_to_an_audit(tmp_path, build):
+    layout = genimage_layout(tmp_path / "data")
+    write_places(layout, 30, reasons=(None, None, None, "truncated", "unknown range"))
+    build(layout, chunk=7)
+    whole, compact = (read(tmp_path / "index", AUDITED) for read in (read_index, read_compact))
+    assert audit(compact) == audit(whole) and len(compact) == len(whole)
+    assert compact["generator"].dtype == "category" and compact["content"].dtype == np.uint64
+
+
+def test_parts_are_the_whole(tmp_path, build, tree):
+    build(tree, chunk=7)
+    scanned = pd.concat(list(scan_index(tmp_path / "index", ["path", "bytes"], ["adm"])))
+    expected = read_index(tmp_path / "index", ["path", "bytes"], ["adm"])
+    pd.testing.assert_frame_equal(
+        scanned.sort_values("path", ignore_index=True), expected.sort_values("path", ignore_index=True)
+    )
