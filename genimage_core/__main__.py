@@ -1,11 +1,11 @@
-"""`python -m genimage_core {data,augment,baseline,evaluate} …`: the commands that need no Ray."""
+"""`python -m genimage_core {data,augment,baseline,evaluate,predict} …`: the commands that need no Ray."""
 
 import argparse
 import sys
 
 from rich.console import Console
 
-from genimage_core.commands import augment, baseline, data, evaluate
+from genimage_core.commands import augment, baseline, data, evaluate, predict
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     augment.add_arguments(commands.add_parser("augment", help="show what a space file does to an image"))
     baseline.add_arguments(commands.add_parser("baseline", help="the paper's tables, trained here"))
     evaluate.add_arguments(commands.add_parser("evaluate", help="score detectors on the images of a root"))
+    predict.add_arguments(commands.add_parser("predict", help="real or generated, image by image"))
     arguments = parser.parse_args(argv)
     try:
         arguments.run(arguments, Console(highlight=False, soft_wrap=True, markup=False))

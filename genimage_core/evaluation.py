@@ -5,16 +5,15 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from genimage_core.data.batches import ImageSet
-from genimage_core.detectors.detector import Detector
 from genimage_core.metrics import Scores, score
 from genimage_core.training import autocast, read_batch
 
 
 def predict(
-    detector: Detector,
+    detector: nn.Module,
     data: ImageSet,
     batch_size: int = 128,
     change: Callable[[Tensor], Tensor] | None = None,
@@ -37,7 +36,7 @@ def predict(
     return torch.cat(logits).cpu().numpy()
 
 
-def evaluate(detector: Detector, sets: Mapping[str, ImageSet], batch_size: int = 128) -> dict[str, Scores]:
+def evaluate(detector: nn.Module, sets: Mapping[str, ImageSet], batch_size: int = 128) -> dict[str, Scores]:
     """Score a detector on every generator of `sets`.
 
     Raises:

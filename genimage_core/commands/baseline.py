@@ -20,6 +20,7 @@ from genimage_core.commands.files import MINI, add_data, open_layout, progress
 from genimage_core.data.batches import ImageSet
 from genimage_core.data.images import load_images
 from genimage_core.data.layout import SPLITS, Layout
+from genimage_core.data.mini import MiniSettings
 from genimage_core.data.recipe import digest
 from genimage_core.detectors.catalogue import DETECTORS, check_base, check_detector, find_detector
 from genimage_core.detectors.info import read_info, require_fit
@@ -27,6 +28,12 @@ from genimage_core.protocol import Protocol, TrainOn
 from genimage_core.settings import ALIGNMENTS, CROPS, DataSettings, TrainingSettings
 
 OVERRIDES = ("epochs", "batch_size", "learning_rate", "weight_decay")
+REAL = {"detectors": "swin_t", "base": "imagenet", "image_size": 224}
+REAL |= {"train_per_class": 2000, "val_per_class": 500}
+# On the embedded data set: no mirrored grids, and what its card was measured with.
+EMBEDDED = {"detectors": "swin_nano", "base": "scratch", "image_size": MiniSettings.image_size}
+EMBEDDED |= {"train_per_class": MiniSettings.train_per_class, "val_per_class": MiniSettings.val_per_class}
+EMBEDDED_TRAINING = {"epochs": 6, "batch_size": 32, "learning_rate": 1e-3, "clip_norm": 1.0, "flip": False}
 SETTINGS, RESULTS, SCORES, TABLES = "settings.json", "results.json", "scores.csv", "tables.md"
 
 
@@ -34,14 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.set_defaults(run=run)
     add_data(parser)
-    parser.add_argument(
-        "--detectors", default="swin_t", metavar="A,B", help=f"of {', '.join(DETECTORS)} (swin_t)"
-    )
+    parser.add_argument("--detectors", metavar="A,B", help=f"of {', '.join(DETECTORS)} (swin_t)")
     parser.add_argument("--train-on", choices=get_args(TrainOn), default="one", help="the paper: one")
-    parser.add_argument("--base", default="imagenet", help="imagenet, scratch or checkpoint:PATH")
-    parser.add_argument("--image-size", type=int, default=224, metavar="N", help="pixels (224)")
-    parser.add_argument("--train-per-class", type=int, default=2000, metavar="N", help="images (2000)")
-    parser.add_argument("--val-per-class", type=int, default=500, metavar="N", help="images (500)")
+    parser.add_argument("--base", help="imagenet (default), scratch or checkpoint:PATH")
+    parser.add_argument("--image-size", type=int, metavar="N", help="pixels (224)")
+    parser.add_argument("--train-per-class", type=int, metavar="N", help="images (2000)")
+    parser.add_argument("--val-per-class", type=int, metavar="N", help="images (500)")
     parser.add_argument("--alignment", choices=ALIGNMENTS, default="none", help="format alignment (none)")
     parser.add_argument("--crop", choices=CROPS, default="centre", help="how images are cut (centre)")
     for name in OVERRIDES:
@@ -61,6 +66,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
     from genimage_core.baseline import Bench, run_detector
 
+    _fill_in(arguments)
     data, names = _data_settings(arguments), arguments.detectors.split(",")
     for name in names:
         _check(name, arguments.base, data.image_size)
@@ -69,7 +75,8 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     generators = layout.generators
     protocol = Protocol(arguments.train_on, generators, (), seen, layout.catalog)
     sets = _load(layout, generators, data, arguments.seed, console)
-    overrides = {key: value for key in OVERRIDES if (value := getattr(arguments, key)) is not None}
+    usual = EMBEDDED_TRAINING if arguments.data == MINI else {}
+    overrides = usual | {key: value for key in OVERRIDES if (value := getattr(arguments, key)) is not None}
     described = _describe(arguments, data, names, overrides, sets)
     _claim(arguments.out, described)
     bench = Bench(
@@ -94,6 +101,12 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         logits = run_detector(bench, name, device, report)
         results["detectors"][name] = _summarise(bench, name, logits)
         _write(arguments.out, results, console)
+
+
+def _fill_in(arguments: argparse.Namespace) -> None:
+    for key, value in (EMBEDDED if arguments.data == MINI else REAL).items():
+        if getattr(arguments, key) is None:
+            setattr(arguments, key, value)
 
 
 def _check(name: str, base: str, image_size: int) -> None:

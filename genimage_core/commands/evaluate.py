@@ -13,7 +13,7 @@ from genimage_core.cache import cache_folder
 from genimage_core.commands.files import add_data, open_layout, progress
 from genimage_core.data.batches import BadFile
 from genimage_core.data.layout import Layout
-from genimage_core.detectors.info import CheckpointInfo, read_info
+from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.metrics import Scores
 from genimage_core.settings import DataSettings
 
@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
     parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT", help="safetensors files")
     add_data(parser)
+    parser.add_argument(
+        "--ensemble", action="store_true", help="also the mean of their logits, as a detector of its own"
+    )
     parser.add_argument("--per-class", type=int, default=500, metavar="N", help="images each (500)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the choice of images (0)")
     parser.add_argument(
@@ -44,30 +47,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
     """Score every checkpoint on every generator and print a table for each."""
+    from genimage_core.detectors.ensemble import describe_ensemble
+
     layout = open_layout(arguments, console)
     record = {}
-    for path in arguments.checkpoints:
-        info = read_info(path)
-        rows = _score(path, info, layout, arguments, console)
-        console.print(_table(f"{path.name}: trained on {', '.join(info.generators)}", rows))
-        record[str(path)] = {
-            track: {name: asdict(scores) for name, scores in row.items()} for track, row in rows.items()
+    for name, paths in _named(arguments).items():
+        info = describe_ensemble(paths)
+        rows = _score(paths, info, layout, arguments, console)
+        console.print(_table(f"{name}: trained on {', '.join(info.generators)}", rows))
+        record[name] = {
+            track: {generator: asdict(scores) for generator, scores in row.items()}
+            for track, row in rows.items()
         }
     if arguments.out:
         arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
+def _named(arguments: argparse.Namespace) -> dict[str, list[Path]]:
+    """What is scored: every checkpoint, and all of them as one if that is asked for."""
+    named = {str(path): [path] for path in arguments.checkpoints}
+    if arguments.ensemble and len(named) > 1:
+        named[f"ensemble of {len(named)}"] = list(arguments.checkpoints)
+    return named
+
+
 def _score(
-    path: Path, info: CheckpointInfo, layout: Layout, arguments: argparse.Namespace, console: Console
+    paths: Sequence[Path],
+    info: CheckpointInfo,
+    layout: Layout,
+    arguments: argparse.Namespace,
+    console: Console,
 ) -> dict[str, dict[str, Scores]]:
     """Scores by track and generator, all on the same images."""
     import torch
 
     from genimage_core.data.images import load_images
-    from genimage_core.detectors.detector import load_detector
+    from genimage_core.detectors.ensemble import load_ensemble
     from genimage_core.evaluation import evaluate
 
-    detector = load_detector(path).to("cuda" if torch.cuda.is_available() else "cpu")
+    detector = load_ensemble(paths).to("cuda" if torch.cuda.is_available() else "cpu")
     tracks = TRACKS if arguments.tracks else {info.format_alignment: info.format_alignment}
     generators = sorted({place.generator for place in layout.places if place.split == "val"})
     rows = {}

@@ -68,8 +68,8 @@ def parts(table: pd.DataFrame) -> "pd.Series[Any]":
     found: list[tuple[str, str]] = list(pairs.groups)  # type: ignore[arg-type]
     splits = Counter(generator for generator, _ in found)
     names = pd.Index([f"{name} {split}" if splits[name] > 1 else name for name, split in found])
-    numbers = pairs.ngroup().to_numpy()
-    return pd.Series(pd.Categorical.from_codes(numbers, names), table.index, name="part")
+    of_row = pd.Categorical.from_codes(pairs.ngroup().to_numpy(), names)
+    return pd.Series(of_row.reorder_categories(sorted(names)), table.index, name="part")
 
 
 def audit_generator(name: str, rows: pd.DataFrame, *, tests: int, seed: int) -> GeneratorAudit:

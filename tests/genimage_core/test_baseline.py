@@ -17,9 +17,11 @@ from genimage_core.baseline_tables import (
     describe_degraded,
     describe_detector,
 )
+from genimage_core.commands import files
 from genimage_core.commands.baseline_print import write_markdown
 from genimage_core.data.images import load_images
 from genimage_core.data.layout import find_layout
+from genimage_core.data.mini import MiniSettings
 from genimage_core.degrade import DEGRADATIONS
 from genimage_core.detectors.detector import load_detector
 from genimage_core.detectors.info import read_info
@@ -139,6 +141,32 @@ def test_a_wrong_call_is_one_line(root, tmp_path, capsys, trained, more, named):
     call(root, tmp_path / "out", *more, code=2)
     error = capsys.readouterr().err
     assert named in error and error.startswith("error: ") and error.count("\n") == 1 and not trained
+
+
+def test_the_embedded_data_set_has_settings_of_its_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GENIMAGE_CACHE", str(tmp_path / "cache"))
+    small = MiniSettings(image_size=32, train_per_class=6, val_per_class=4)
+    monkeypatch.setattr(files, "MiniSettings", lambda: small)
+    arguments = [
+        "--image-size",
+        "32",
+        "--train-per-class",
+        "6",
+        "--val-per-class",
+        "4",
+        "--epochs",
+        "1",
+        "--generators",
+        "sd14,adm",
+    ]
+    assert main(["baseline", "--data", "mini", *arguments, "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "swin_nano: balanced accuracy, % (SIMULATED images, format_alignment none)" in said
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text())
+    training = settings["training"]["swin_nano"]
+    assert training["flip"] is False and training["batch_size"] == 32 and training["epochs"] == 1
+    assert settings["base"] == "scratch" and settings["simulated"] is True
+    assert read_info(tmp_path / "out" / "detectors" / "swin_nano" / "adm.safetensors").simulated
 
 
 PROTOCOL = Protocol("one", GENIMAGE.names)

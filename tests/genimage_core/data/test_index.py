@@ -419,8 +419,8 @@ def test_a_change_that_keeps_the_size_is_seen_by_its_time(build, tree):
 
 def test_a_compact_table_is_the_same_to_an_audit(tmp_path, build):
     layout = genimage_layout(tmp_path / "data")
-    write_places(layout, 30, reasons=(None, None, None, "truncated", "unknown range"))
-    build(layout, chunk=7)
+    write_places(layout, 40, reasons=(None, None, None, "truncated", "unknown range"))
+    build(layout, chunk=9)
     whole, compact = (read(tmp_path / "index", AUDITED) for read in (read_index, read_compact))
     assert audit(compact) == audit(whole) and len(compact) == len(whole)
     assert compact["generator"].dtype == "category" and compact["content"].dtype == np.uint64
