@@ -149,7 +149,8 @@ def test_it_learns_the_easiest_simulated_generator(name, tmp_path_factory):
     data = DataSettings(usual.image_size, usual.train_per_class, usual.val_per_class, "none")
     layout = find_layout(ensure_mini(cache, usual))
     train, val = (load_images(layout, "biggan", split, data, 0, cache) for split in ("train", "val"))
-    settings = replace(LEARNING, epochs=PATIENCE.get(name, LEARNING.epochs))
+    rate = 3e-4 if name.startswith("f3net") else LEARNING.learning_rate
+    settings = replace(LEARNING, epochs=PATIENCE.get(name, LEARNING.epochs), learning_rate=rate)
     detector = build_detector(name, image_size=usual.image_size)
     optimizer = build_optimizer(detector, settings)
     for epoch in range(settings.epochs):
