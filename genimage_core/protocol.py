@@ -76,7 +76,7 @@ class Protocol:
         """The detectors that every trial trains, in the order of the search generators."""
         return tuple(
             self._fold(name, train)
-            for name, train in _training_sets(self.train_on, self.search, self.catalog).items()
+            for name, train in training_sets(self.train_on, self.search, self.catalog).items()
         )
 
     def _fold(self, name: str, train: tuple[str, ...]) -> Fold:
@@ -88,9 +88,12 @@ class Protocol:
         )
 
 
-def _training_sets(
-    train_on: TrainOn, search: tuple[str, ...], catalog: Catalog
-) -> dict[str, tuple[str, ...]]:
+def training_sets(train_on: TrainOn, search: tuple[str, ...], catalog: Catalog) -> dict[str, tuple[str, ...]]:
+    """Return the generators that each fold is trained on, by the name of the fold.
+
+    Raises:
+        ValueError: If leaving one group out leaves none to train on.
+    """
     if train_on == "one":
         return {name: (name,) for name in search}
     groups: dict[str, set[str]] = {}

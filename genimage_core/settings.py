@@ -118,6 +118,10 @@ class TrainingSettings:
             Classification", 2018).
         ema_decay: Share, 0 to below 1, that a moving average of the weights keeps at every step; then the
             average is what is evaluated and kept. 0 for none.
+        curriculum: Order in which a detector meets its training generators (see `curriculum`): `none`, all at
+            once; `measured`, by the accuracy of its base; or names separated by commas, the easiest first.
+        patience: Epochs without a better accuracy on a training generator that is held out of the training,
+            after which it ends; the best epoch is kept. 0 for never, which holds none out.
     """
 
     epochs: int = 3
@@ -132,12 +136,16 @@ class TrainingSettings:
     drop_path: float = 0.0
     layer_decay: float = 1.0
     ema_decay: float = 0.0
+    curriculum: str = "none"
+    patience: int = 0
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        for field in ("epochs", "batch_size"):
+        for field in ("epochs", "batch_size", "patience"):
             require_whole(field, getattr(self, field))
+        require(self.patience >= 0, "patience", self.patience, "0 or more")
+        require(isinstance(self.curriculum, str), "curriculum", self.curriculum, "a word or names")
         require(isinstance(self.flip, bool), "flip", self.flip, "true or false")
         require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
         require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2")

@@ -3,7 +3,7 @@
 Every mistake becomes one line that names the key, the value and what is allowed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
@@ -20,19 +20,20 @@ from pydantic import (
     model_validator,
 )
 
+from genimage_core.curriculum import MEASURED, NONE, easiest_first
 from genimage_core.data.mapping import read_mapping
 from genimage_core.detectors.catalogue import DETECTORS, find_detector
 from genimage_core.generators import GENIMAGE, Catalog
 from genimage_core.limits import CONSTRAINED, WHOLE
 from genimage_core.policy import FrequencyPolicy
-from genimage_core.protocol import OBJECTIVES, Protocol, TrainOn
+from genimage_core.protocol import OBJECTIVES, Protocol, TrainOn, training_sets
 from genimage_core.settings import DataSettings, DetectorSettings, TrainingSettings, require
 
 MINI = "mini"
 POLICY_FIELDS = tuple(field.name for field in fields(FrequencyPolicy))
 TRAINING_FIELDS = tuple(field.name for field in fields(TrainingSettings) if field.name != "epochs")
 DETECTOR_FIELDS = ("freeze_depth",)
-WHOLE_FIELDS = ("batch_size", "freeze_depth", *WHOLE)
+WHOLE_FIELDS = ("batch_size", "freeze_depth", "patience", *WHOLE)
 SEARCHABLE = POLICY_FIELDS + TRAINING_FIELDS + DETECTOR_FIELDS
 
 Value = bool | int | float | str
@@ -178,6 +179,38 @@ class Space(_Section):
             except ValueError as error:
                 raise ValueError(f"protocol.{key}: {error}") from error
         return self
+
+    @model_validator(mode="after")
+    def _check_fold_training(self) -> "Space":
+        for where, field, value in self._settings_of(("curriculum", "patience")):
+            try:
+                self._check_several(field, value)
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from error
+        return self
+
+    def _settings_of(self, names: Sequence[str]) -> Iterator[tuple[str, str, Value]]:
+        """Where a training field stands, its name, and every value that it can have there."""
+        for name in names:
+            yield f"training.{name}", name, getattr(self.training, name)
+            for value in _ends(self.space[name]) if name in self.space else ():
+                yield f"space.{name}", name, value
+
+    def _check_several(self, field: str, value: Value) -> None:
+        """Refuse what only folds with several training generators can do, or what needs a trained base."""
+        if value in (0, NONE):
+            return
+        folds = training_sets(self.protocol.train_on, self.catalog.expand(self.protocol.search), self.catalog)
+        several = all(len(train) > 1 for train in folds.values())
+        allowed = "left alone where folds train on one generator (see protocol.train_on and search)"
+        require(several, field, value, allowed)
+        if value == MEASURED:
+            trained = self.detector.base.startswith(("generator:", "checkpoint:"))
+            require(
+                trained, field, value, "an order: only a base generator:NAME or checkpoint:PATH can measure"
+            )
+        elif field == "curriculum":
+            easiest_first(self.catalog.expand(self.protocol.search), str(value))
 
     @model_validator(mode="after")
     def _check_space(self) -> "Space":

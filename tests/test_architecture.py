@@ -12,7 +12,18 @@ PACKAGES = ("genimage_core", "search", "reports")
 
 # A file of genimage_core imports only from its own layer and those before it.
 LAYERS = (
-    {"generators", "spectrum", "fields", "metrics", "intervals", "settings", "cache", "limits", "policy"},
+    {
+        "generators",
+        "curriculum",
+        "spectrum",
+        "fields",
+        "metrics",
+        "intervals",
+        "settings",
+        "cache",
+        "limits",
+        "policy",
+    },
     {"filters", "mixing", "geometry", "degrade", "sampling", "operations", "augment"}
     | {"protocol", "published"},
     {"data", "detectors"},

@@ -46,6 +46,8 @@ OTHER_TRAINING = {
     "drop_path": 0.1,
     "layer_decay": 0.5,
     "ema_decay": 0.9,
+    "curriculum": "measured",
+    "patience": 2,
 }
 
 

@@ -13,6 +13,7 @@ from genimage_core.evaluation import evaluate
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import Protocol
 from genimage_core.settings import DataSettings, TrainingSettings
+from search import fold_training, folds
 from search.folds import FoldWorker
 from search.job import Job, merge
 from search.space import TrialPlan
@@ -41,12 +42,16 @@ def job(tmp_path, write_tree):
         objective="off_family_accuracy",
         seed=0,
         base_generators=(),
-        identities={
-            (name, split): describe_images(layout, name, split, data, 0).identity
-            for name in PROTOCOL.search
-            for split in SPLITS
-        },
+        identities=identities(layout, data),
     )
+
+
+def identities(layout, data):
+    return {
+        (name, split): describe_images(layout, name, split, data, 0).identity
+        for name in layout.generators
+        for split in SPLITS
+    }
 
 
 def test_other_images_than_where_the_search_began_are_refused(job):
@@ -169,3 +174,98 @@ def test_the_average_is_judged_kept_and_continued(job, tmp_path):
     restored = work(job, plan=AVERAGED)
     restored.restore(tmp_path / "saved")
     assert numbers(restored.epoch(1)) == numbers(undisturbed.epoch(1))
+
+
+SEVERAL = Protocol("all_but_one", ("sd14", "biggan", "adm", "glide"))
+
+
+@pytest.fixture
+def several(tmp_path, write_tree, job):
+    """Four folds of three training generators each."""
+    root = write_tree(tmp_path / "Four", list(SEVERAL.search), train=4, val=4)
+    layout = find_layout(root, SEVERAL.search)
+    return replace(
+        job,
+        layout=layout,
+        search=SEVERAL.search,
+        folds=SEVERAL.folds,
+        identities=identities(layout, job.data),
+    )
+
+
+def patient(patience, epochs=6, **more):
+    return replace(PLAN, training=replace(TRAINING, epochs=epochs, patience=patience, **more))
+
+
+def steer(monkeypatch, accuracies):
+    """Let the held-out generators have these accuracies, epoch by epoch."""
+    real, epochs = folds.evaluate, {}
+
+    def steered(detector, sets):
+        scores = real(detector, sets)
+        at = epochs.setdefault("now", 0)
+        return {name: replace(score, accuracy=accuracies[at]) for name, score in scores.items()}
+
+    monkeypatch.setattr(folds, "evaluate", steered)
+    return epochs
+
+
+def test_a_training_ends_when_its_held_out_generator_gets_no_better_and_keeps_the_best(
+    several, monkeypatch, tmp_path
+):
+    worker = work(replace(several, folds=several.folds[:1]), plan=patient(2))
+    [run] = worker.running
+    assert run.held_out in run.fold.train and run.held_out not in run.images and len(run.images) == 2
+    epochs = steer(monkeypatch, [0.5, 0.7, 0.6, 0.7, 0.9, 0.9])
+    seen, kept = [], []
+    for epoch in range(6):
+        epochs["now"] = epoch
+        [result] = worker.epoch(epoch).values()
+        seen.append((result.scores["sd14"].accuracy, result.train_s > 0))
+        kept.append({name: tensor.clone() for name, tensor in run.kept.state_dict().items()})
+    # Equal is not better: epochs 2 and 3 use the patience up, the last two are not trained any more.
+    assert seen == [(0.5, True), (0.7, True), (0.7, True), (0.7, True), (0.7, False), (0.7, False)]
+    for later in kept[2:]:
+        assert all(torch.equal(later[name], tensor) for name, tensor in kept[1].items())
+    worker.save(tmp_path / "saved")
+    saved = load_detector(tmp_path / "saved" / f"{run.fold.name}.safetensors").state_dict()
+    assert all(torch.equal(saved[name], tensor) for name, tensor in kept[1].items())
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.5])
+def test_a_patient_training_continues_as_if_it_had_not_been_cut_off(several, tmp_path, ema_decay):
+    plan = patient(3, ema_decay=ema_decay)
+    one_fold = replace(several, folds=several.folds[:1])
+    undisturbed = work(one_fold, plan=plan)
+    for epoch in range(2):
+        undisturbed.epoch(epoch)
+    undisturbed.save(tmp_path / "saved")
+    restored = work(one_fold, plan=plan)
+    restored.restore(tmp_path / "saved")
+    for epoch in range(2, 5):
+        assert numbers(restored.epoch(epoch)) == numbers(undisturbed.epoch(epoch))
+
+
+def test_generators_are_learnt_in_the_order_of_a_curriculum(several, monkeypatch):
+    plan = replace(PLAN, training=replace(TRAINING, epochs=6, curriculum="glide, adm, sd14, biggan"))
+    worker, learnt = work(several, plan=plan), []
+    real = fold_training.join
+    monkeypatch.setattr(fold_training, "join", lambda sets: learnt.append(len(sets)) or real(sets))
+    assert [list(run.images) for run in worker.running] == [
+        [name for name in ("glide", "adm", "sd14", "biggan") if name in fold.train] for fold in SEVERAL.folds
+    ]
+    for epoch in range(4):
+        worker.epoch(epoch)
+    assert learnt == [1] * 4 + [2] * 4 + [3] * 8
+
+
+def test_a_measured_curriculum_follows_the_base(several, tmp_path):
+    first = work(replace(several, run_dir=tmp_path / "base"))
+    first.save(tmp_path / "base")
+    base = next((tmp_path / "base").glob("*.safetensors"))
+    measured = replace(several, base=base)
+    worker = work(measured, plan=replace(PLAN, training=replace(TRAINING, curriculum="measured")))
+    accuracy = {n: s.accuracy for n, s in evaluate(load_detector(base), worker.validation).items()}
+    for run in worker.running:
+        order = [accuracy[name] for name in run.images]
+        assert order == sorted(order, reverse=True) and set(run.images) == set(run.fold.train)

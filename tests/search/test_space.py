@@ -378,6 +378,40 @@ def test_cnnspot_blurs_and_compresses_whatever_is_searched_beside_it(tmp_path):
     assert settle(space, {"noise_scale": 0.3}).policy == replace(own, noise_scale=0.3, jpeg_prob=0.1)
 
 
+SEVERAL = {"train_on": "all_but_one", "search": ["sd14", "adm", "glide"]}
+
+
+@pytest.mark.parametrize(
+    "training", [{"patience": 2}, {"curriculum": "glide, adm, sd14"}, {"curriculum": "measured"}]
+)
+def test_what_needs_several_training_generators_is_refused_without(tmp_path, training):
+    assert load(tmp_path, protocol=SEVERAL, training=training).training == replace(SWIN_T, **training)
+    [key] = training
+    two = {"train_on": "all_but_one", "search": ["sd14", "adm"]}
+    for protocol in (MINIMAL["protocol"], two):
+        with pytest.raises(ValueError, match=rf"training\.{key}: .*folds train on one generator"):
+            load(tmp_path, protocol=protocol, training=training)
+    searched = {key: {"choices": [next(iter(training.values())), {"patience": 0}.get(key, "none")]}}
+    if key == "curriculum":
+        assert load(tmp_path, protocol=SEVERAL, space=searched).parameters
+        with pytest.raises(ValueError, match=rf"space\.{key}: "):
+            load(tmp_path, space=searched)
+
+
+@pytest.mark.parametrize(
+    ("training", "base", "named"),
+    [
+        ({"curriculum": "glide, adm"}, "generator:sd14", "it lacks sd14"),
+        ({"curriculum": "measured"}, "imagenet", "generator:NAME"),
+        ({"patience": -1}, "generator:sd14", "patience"),
+        ({"patience": 1.5}, "generator:sd14", "patience"),
+    ],
+)
+def test_impossible_orders_and_patience_are_refused(tmp_path, training, base, named):
+    with pytest.raises(ValueError, match=named):
+        load(tmp_path, protocol=SEVERAL, training=training, detector={"base": base})
+
+
 CONDITIONAL = {
     "mask_radius": {"low": 0.1, "high": 0.5, "when": {"mask_kind": ["ring", "low_pass"]}},
     "mask_kind": {"choices": ["none", "ring", "low_pass"]},

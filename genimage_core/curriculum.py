@@ -1,0 +1,50 @@
+"""PURE: easy generators first, the others as training goes on.
+
+Source: Bengio et al., "Curriculum learning", ICML 2009.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+NONE, MEASURED = "none", "measured"
+
+
+def read_order(curriculum: str) -> tuple[str, ...]:
+    """Return the generators that a curriculum lists, easiest first; none for `none` and `measured`."""
+    if curriculum in (NONE, MEASURED):
+        return ()
+    return tuple(name.strip() for name in curriculum.split(","))
+
+
+def easiest_first(
+    train: Sequence[str], curriculum: str, accuracy: Mapping[str, float] | None = None
+) -> tuple[str, ...]:
+    """Order the training generators of a fold.
+
+    Args:
+        train: Generators.
+        curriculum: `none`, `measured`, or names separated by commas, the easiest first.
+        accuracy: Of the base on each, where the curriculum is measured.
+
+    Raises:
+        ValueError: If a listed curriculum leaves a generator out.
+    """
+    if curriculum == NONE:
+        return tuple(train)
+    if curriculum == MEASURED:
+        known = accuracy or {}
+        return tuple(sorted(train, key=lambda name: -known[name]))
+    order = read_order(curriculum)
+    missing = [name for name in train if name not in order]
+    if missing:
+        raise ValueError(f"curriculum must name every training generator, it lacks {', '.join(missing)}")
+    return tuple(name for name in order if name in train)
+
+
+def learnt_at(order: Sequence[str], epoch: int, epochs: int) -> tuple[str, ...]:
+    """Return the generators that are learnt in an epoch, counted from 0.
+
+    The first epoch has at least one; the number rises linearly until, with half of the epochs, all are there.
+    """
+    rising = math.ceil(epochs / 2)
+    return tuple(order[: min(len(order), math.ceil(len(order) * (epoch + 1) / rising))])

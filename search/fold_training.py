@@ -1,0 +1,141 @@
+"""One detector of a trial: what it learns from in an epoch, and which of its epochs is kept."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+import torch
+from torch.optim.swa_utils import AveragedModel
+
+from genimage_core.curriculum import learnt_at
+from genimage_core.data.batches import ImageSet, join
+from genimage_core.detectors.detector import Detector
+from genimage_core.metrics import Scores
+from genimage_core.protocol import Fold
+from genimage_core.settings import TrainingSettings, derive_seed
+from genimage_core.training import EpochStats, build_average, build_optimizer, train_epoch
+from search.space import TrialPlan
+
+ByGenerator = dict[str, Scores]
+
+
+def held_out(fold: Fold, training: TrainingSettings, seed: int) -> str | None:
+    """Return the training generator whose validation images decide when a fold's training ends."""
+    return fold.train[derive_seed(seed, 1) % len(fold.train)] if training.patience else None
+
+
+@dataclass
+class Best:
+    """The best epoch so far by the accuracy on the generator that is held out.
+
+    Attributes:
+        detector: Its weights.
+        scores: What it scored.
+        age: Epochs since then.
+    """
+
+    detector: Detector
+    scores: ByGenerator
+    age: int = 0
+
+
+@dataclass
+class FoldTraining:
+    """A detector on its way.
+
+    Attributes:
+        fold: What it is trained on.
+        seed: Of the fold.
+        plan: Of the trial.
+        images: Training images by generator, in the order in which they are learnt.
+        held_out: Training generator that it does not learn from, if one decides when to end.
+        detector: Changed in place.
+        optimizer: Of the detector.
+        average: Moving average of its weights, if there is one.
+        best: With `held_out`, the epoch that is kept.
+        loss: Of the last epoch.
+    """
+
+    fold: Fold
+    seed: int
+    plan: TrialPlan
+    images: Mapping[str, ImageSet]
+    held_out: str | None
+    detector: Detector
+    optimizer: torch.optim.Optimizer = field(init=False)
+    average: AveragedModel | None = field(init=False)
+    best: Best | None = None
+    loss: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.optimizer = build_optimizer(self.detector, self.plan.training)
+        self.average = build_average(self.detector, self.plan.training)
+
+    @property
+    def current(self) -> Detector:
+        """What the last epoch gave: the average, where there is one."""
+        return self.detector if self.average is None else cast(Detector, self.average.module)
+
+    @property
+    def kept(self) -> Detector:
+        """What is saved: the best epoch, where one is looked for."""
+        return self.current if self.best is None else self.best.detector
+
+    @property
+    def ended(self) -> bool:
+        """Whether the held-out generator has not got better for too long."""
+        return self.best is not None and self.best.age >= self.plan.training.patience
+
+    def train(self, epoch: int) -> EpochStats:
+        """Train for one epoch, counted from 0, on the generators that are learnt in it."""
+        training = self.plan.training
+        learnt = learnt_at(tuple(self.images), epoch, training.epochs)
+        if training.curriculum == "none":
+            learnt = tuple(self.images)
+        stats = train_epoch(
+            self.detector,
+            self.optimizer,
+            join([self.images[name] for name in learnt]),
+            self.plan.policy,
+            training,
+            epoch=epoch,
+            seed=self.seed,
+            average=self.average,
+        )
+        self.loss = stats.loss
+        return stats
+
+    def settle(self, scores: ByGenerator) -> ByGenerator:
+        """Take note of what the current weights score; the scores of what is kept."""
+        if self.held_out is None:
+            return scores
+        name = self.held_out
+        if self.best is None or scores[name].accuracy > self.best.scores[name].accuracy:
+            self.best = Best(deepcopy(self.current), scores)
+        else:
+            self.best.age += 1
+        return self.best.scores
+
+    def state(self) -> dict[str, Any]:
+        """Everything that goes on, but for the weights that are kept."""
+        state: dict[str, Any] = {"optimizer": self.optimizer.state_dict(), "loss": self.loss}
+        if self.kept is not self.detector:
+            state["detector"] = self.detector.state_dict()
+        if self.average is not None:
+            state["average"] = self.average.state_dict()
+        if self.best is not None:
+            scores = {name: asdict(score) for name, score in self.best.scores.items()}
+            state["best"] = {"scores": scores, "age": self.best.age}
+        return state
+
+    def restore(self, state: Mapping[str, Any], kept: Detector) -> None:
+        """Go on from `state` and the weights that were kept."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.loss = state["loss"]
+        self.detector.load_state_dict(state.get("detector", kept.state_dict()))
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        if "best" in state:
+            scores = {name: Scores(**score) for name, score in state["best"]["scores"].items()}
+            self.best = Best(kept, scores, state["best"]["age"])
