@@ -1,11 +1,11 @@
-"""`python -m genimage_core {data,augment,baseline,evaluate,predict} …`: the commands that need no Ray."""
+"""`python -m genimage_core {data,augment,baseline,evaluate,predict,analyse} …`: commands without Ray."""
 
 import argparse
 import sys
 
 from rich.console import Console
 
-from genimage_core.commands import augment, baseline, data, evaluate, predict
+from genimage_core.commands import analyse, augment, baseline, data, evaluate, predict
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,6 +21,9 @@ def main(argv: list[str] | None = None) -> int:
     baseline.add_arguments(commands.add_parser("baseline", help="the paper's tables, trained here"))
     evaluate.add_arguments(commands.add_parser("evaluate", help="score detectors on the images of a root"))
     predict.add_arguments(commands.add_parser("predict", help="real or generated, image by image"))
+    analyse.add_arguments(
+        commands.add_parser("analyse", help="spectra of reals and fakes; related generators")
+    )
     arguments = parser.parse_args(argv)
     try:
         arguments.run(arguments, Console(highlight=False, soft_wrap=True, markup=False))

@@ -12,23 +12,13 @@ PACKAGES = ("genimage_core", "search", "reports")
 
 # A file of genimage_core imports only from its own layer and those before it.
 LAYERS = (
-    {
-        "generators",
-        "curriculum",
-        "spectrum",
-        "fields",
-        "metrics",
-        "intervals",
-        "settings",
-        "cache",
-        "limits",
-        "policy",
-    },
+    {"generators", "spectrum", "fields", "metrics", "intervals", "settings", "cache", "limits", "policy"}
+    | {"curriculum", "spectral_distance", "relatedness"},
     {"filters", "mixing", "geometry", "degrade", "sampling", "operations", "augment"}
-    | {"protocol", "published"},
+    | {"protocol", "published", "spectra"},
     {"data", "detectors"},
     {"bases", "training", "base_training", "evaluation"},
-    {"measure_mini", "showcase", "contact_sheet", "baseline", "baseline_tables"},
+    {"measure_mini", "showcase", "contact_sheet", "baseline", "baseline_tables", "analysis"},
     {"commands"},
     {"__main__"},
 )

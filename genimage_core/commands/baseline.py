@@ -223,10 +223,21 @@ def _summarise(bench: Any, name: str, logits: Mapping[str, Any]) -> dict[str, An
 def _write(out: Path, results: Mapping[str, Any], console: Console) -> None:
     (out / RESULTS).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     _long(results).to_csv(out / SCORES, index=False)
+    for name, described in results["detectors"].items():
+        matrix = json.dumps(_bare_matrix(described), indent=1) + "\n"
+        (out / f"matrix_{name}.json").write_text(matrix, encoding="utf-8")
     with (out / TABLES).open("w", encoding="utf-8") as file:
         write_markdown(results, file)
     print_tables(results, console)
     console.print(f"tables {out / TABLES}, every score with its interval {out / SCORES}")
+
+
+def _bare_matrix(described: Mapping[str, Any]) -> dict[str, Any]:
+    """What `analyse generators` reads."""
+    matrix = described["matrix"]
+    columns = list(next(iter(matrix.values())))
+    accuracy = [[row[name]["accuracy"]["value"] for name in columns] for row in matrix.values()]
+    return {"rows": list(matrix), "columns": columns, "accuracy": accuracy}
 
 
 def _long(results: Mapping[str, Any]) -> pd.DataFrame:

@@ -77,6 +77,18 @@ def test_every_detector_is_trained_on_every_generator_and_kept(root, tmp_path, t
                 cell = results["detectors"][name]["matrix"][fold][generator]
                 assert cell["accuracy"]["value"] == pytest.approx(expected.accuracy)
                 assert cell["auroc"]["value"] == pytest.approx(expected.auroc)
+    assert (
+        main(
+            [
+                "analyse",
+                "generators",
+                str(tmp_path / "out" / "matrix_spec.json"),
+                "--out",
+                str(tmp_path / "related"),
+            ]
+        )
+        == 0
+    )
     table = pd.read_csv(tmp_path / "out" / "scores.csv")
     assert len(table) == 8 and {"real_accuracy_low", "auroc_high"} <= set(table.columns)
     said = capsys.readouterr().out
