@@ -196,3 +196,19 @@ def test_generators_of_a_mapping_keep_their_titles_and_families(tmp_path):
     matrix = report.baseline_matrix
     assert matrix.row_titles == ("FLUX.1",) and matrix.column_titles == ("ADM", "FLUX.1", "FLUX.2")
     assert matrix.families == (("flux", 1, 2),)
+
+
+def test_what_was_forgotten_is_a_column_where_a_base_could_forget(tmp_path):
+    records = ten_trials()
+    for record in records:
+        for epoch in record["epochs"]:
+            epoch["forgetting"] = 0.12 if record["number"] else -0.03
+    (tmp_path / "with").mkdir()
+    (tmp_path / "without").mkdir()
+    report = report_of(tmp_path / "with", records)
+    table = views.leaderboard(report)
+    at = table.columns.index("Forgotten")
+    assert [row[at] for row in table.rows] == ["0.120"] * 4 + ["-0.030"]
+    assert "Forgotten" in views.all_trials(report).columns
+    plain = report_of(tmp_path / "without", ten_trials())
+    assert "Forgotten" not in views.leaderboard(plain).columns + views.all_trials(plain).columns
