@@ -12,7 +12,7 @@ from statistics import fmean
 import torch
 
 from genimage_core.curriculum import MEASURED, easiest_first
-from genimage_core.data.batches import ImageSet
+from genimage_core.data.batches import ImageSet, join
 from genimage_core.data.images import load_images
 from genimage_core.detectors.checkpoint import load_weights, save_checkpoint
 from genimage_core.detectors.detector import build_detector
@@ -92,6 +92,11 @@ class FoldWorker:
             scores = self._scores_of_base({name: self.validation[name] for name in names})
             accuracy = {name: score.accuracy for name, score in scores.items()}
         return easiest_first(names, curriculum, accuracy)
+
+    @property
+    def training_sets(self) -> dict[str, ImageSet]:
+        """What the detectors of the trial learn from, by fold."""
+        return {run.fold.name: join(list(run.images.values())) for run in self.running}
 
     def epoch(self, epoch: int) -> dict[str, FoldResult]:
         """Train every fold for one epoch (counted from 0) and evaluate it on all search generators."""

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 
@@ -17,6 +17,9 @@ from search.errors import last_line, one_line
 from search.job import FoldResult, Job
 from search.mailbox import Mailbox
 from search.space import TrialPlan
+
+if TYPE_CHECKING:
+    from search.folds import FoldWorker
 
 POLL_S = 0.5  # how often a waiting trial looks whether its group is alive
 
@@ -154,7 +157,7 @@ def serve(config: dict[str, Any]) -> None:
         ray.get(mailbox.answer.remote(rank, answer))
 
 
-def _obey(worker: Any, rank: int, command: tuple[Any, ...]) -> Any:
+def _obey(worker: "FoldWorker", rank: int, command: tuple[Any, ...]) -> Any:
     verb, *arguments = command
     if verb == "load":
         plan, board = arguments

@@ -246,6 +246,13 @@ def test_a_patient_training_continues_as_if_it_had_not_been_cut_off(several, tmp
         assert numbers(restored.epoch(epoch)) == numbers(undisturbed.epoch(epoch))
 
 
+def test_what_is_learnt_can_be_shown_by_fold(several):
+    worker = work(several, plan=patient(1))
+    for run in worker.running:
+        shown = worker.training_sets[run.fold.name]
+        assert len(shown.labels) == 8 * 2 and run.held_out not in run.images
+
+
 def test_generators_are_learnt_in_the_order_of_a_curriculum(several, monkeypatch):
     plan = replace(PLAN, training=replace(TRAINING, epochs=6, curriculum="glide, adm, sd14, biggan"))
     worker, learnt = work(several, plan=plan), []
