@@ -56,7 +56,6 @@ class Trial:
     number: int
     role: Role
     state: State
-    trial_id: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
     epochs: tuple[Epoch, ...] = ()
     error: str | None = None
@@ -236,7 +235,6 @@ def _trial(raw: Mapping[str, Any], where: str) -> Trial:
         number=_get(raw, "number", int, where),
         role=_one_of(raw, "role", get_args(Role), where),
         state=_one_of(raw, "state", get_args(State), where),
-        trial_id=_get(raw, "trial_id", str, where, ""),
         config=_get(raw, "config", dict, where, {}),
         epochs=tuple(_epoch(epoch, where) for epoch in _get(raw, "epochs", list, where, [])),
         error=_get(raw, "error", str, where, None),

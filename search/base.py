@@ -105,9 +105,11 @@ def prepare_base(task: BaseTask, plan: ResourcePlan, console: Console) -> Path |
 
     A generator base is trained on a worker's device, once; later runs find it in the cache.
     """
+    if task.target.exists():
+        return task.target  # of a run that is resumed
     made = _find_made(task)
     if made is not None:
-        shutil.copyfile(made, task.target)
+        _copy_whole(made, task.target)
     elif task.base.kind != "scratch":
         _make_elsewhere(task, plan, console)
     return None if task.base.kind == "scratch" else task.target
@@ -151,9 +153,14 @@ def _keep_in_cache(task: BaseTask) -> None:
     path = _recipe(task)[0].path_in(task.cache)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        shutil.copyfile(task.target, partial)
-        partial.rename(path)
+        _copy_whole(task.target, path)
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    """Copy a file so that one under its name is whole."""
+    partial = target.with_suffix(".partial")
+    shutil.copyfile(source, partial)
+    partial.rename(target)
 
 
 def _make_base(task: BaseTask, threads: int, epochs: Queue) -> None:
@@ -173,4 +180,4 @@ def _make_base(task: BaseTask, threads: int, epochs: Queue) -> None:
     recipe, images = _recipe(task)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     made = ensure_base(recipe, images, task.cache, device, lambda done, loss: epochs.put(done))
-    shutil.copyfile(made, task.target)
+    _copy_whole(made, task.target)

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import ray
 from ray._private import ray_constants
 
 from search.errors import last_line
+from search.scratch import scratch_folder
 from search.space import ResourcesSection
 from search.workers import GroupShape
 
@@ -75,20 +75,19 @@ def ray_session(address: str | None, run_dir: Path) -> Iterator[list[dict[str, f
     os.environ.update(ENVIRONMENT)
     if address:
         _require_ray(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
-    folder = Path(tempfile.mkdtemp(prefix="genimage-"))  # short: Ray's sockets have a limit on their path
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
-    where = {"address": address} if address else _own_instance(folder)
-    try:
-        ray.init(runtime_env={"env_vars": dict(ENVIRONMENT)}, **where, **quiet)
-        _log_to_file(folder / "driver.log")
-        yield _nodes()
-    finally:
+    with scratch_folder() as folder:
+        quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+        where = {"address": address} if address else _own_instance(folder)
         try:
-            ray.shutdown()
+            ray.init(runtime_env={"env_vars": dict(ENVIRONMENT)}, **where, **quiet)
+            _log_to_file(folder / "driver.log")
+            yield _nodes()
         finally:
-            if run_dir.exists():
-                _keep_logs(folder, run_dir / "logs")
-            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                ray.shutdown()
+            finally:
+                if run_dir.exists():
+                    _keep_logs(folder, run_dir / "logs")
 
 
 def _require_ray(address: str) -> None:

@@ -78,14 +78,14 @@ class Display:
 
     def seconds_left(self) -> float | None:
         """Estimate from the pace of the epochs so far and how long trials were, bounded by the deadline."""
-        r, now = self._records, time.time()
-        done = sum(len(record.epochs) for record in r.in_order())
-        if not done or r.first_step is None:
+        r, pace = self._records, self._records.seconds_per_epoch
+        if pace is None:
             return None
+        done = sum(len(record.epochs) for record in r.in_order())
         ended = [record.reached for record in r.in_order() if record.state != "running"]
         usual = max(1.0, sum(ended) / len(ended)) if ended else r.epochs
         ahead = sum(ended) + usual * (self._trials - len(ended)) - done
-        return max(0.0, min((now - r.first_step) / done * ahead, self._deadline - now))
+        return max(0.0, min(pace * ahead, self._deadline - time.time()))
 
     def _render(self) -> Group:
         ended = len(self._records.trials) - self._records.count("running")

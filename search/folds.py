@@ -21,6 +21,7 @@ from genimage_core.evaluation import evaluate
 from genimage_core.metrics import Scores
 from genimage_core.protocol import Fold
 from genimage_core.settings import derive_seed
+from search.checkpoints import Contents, secure
 from search.fold_training import FoldTraining, held_out
 from search.job import FoldResult, Job
 from search.space import TrialPlan
@@ -118,14 +119,19 @@ class FoldWorker:
         searched = {name: scores[name] for name in self.validation}
         return FoldResult(searched, run.loss, train_s, eval_s, forgotten)
 
-    def save(self, folder: Path) -> None:
-        """Write detectors and optimisers of the folds of this rank into `folder`."""
+    def save(self, folder: Path) -> Contents:
+        """Write detectors and optimisers of the folds of this rank into `folder`; what was written."""
         folder.mkdir(parents=True, exist_ok=True)
+        contents: Contents = {}
         for run in self.running:
             trained = tuple(dict.fromkeys((*self.job.info.generators, *run.fold.train)))
             info = CheckpointInfo(**{**asdict(self.job.info), "generators": trained})
-            save_checkpoint(folder / f"{run.fold.name}.safetensors", run.kept, info)
-            torch.save(run.state(), folder / f"{run.fold.name}.training.pt")
+            weights = folder / f"{run.fold.name}.safetensors"
+            state = folder / f"{run.fold.name}.training.pt"
+            save_checkpoint(weights, run.kept, info)
+            torch.save(run.state(), state)
+            contents |= secure(weights) | secure(state)
+        return contents
 
     def restore(self, folder: Path) -> None:
         """Continue from what `save` wrote; `load` must have been called with the same plan."""

@@ -6,11 +6,12 @@ from typing import Any
 from ray.tune import Callback
 
 from search.board import Board
+from search.checkpoints import trial_name
 from search.display import Display
 from search.errors import last_line
 from search.records import Records
 from search.scheduler import Deadline
-from search.trial import trial_name
+from search.winner import drop_useless
 
 
 class Monitor(Callback):  # type: ignore[misc]
@@ -26,45 +27,45 @@ class Monitor(Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that a trial starts."""
-        self._display.note_start(self._records.begin(trial.trial_id, trial.config))
+        self._display.note_start(self._records.trials[trial.config["number"]])
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Note an epoch, or why there is none."""
         if "error" in result:
-            self._records.trials[trial.trial_id].error = result["error"]
+            self._records.trials[trial.config["number"]].error = result["error"]
             return
-        record = self._records.add(trial.trial_id, result)
+        record = self._records.add(trial.config["number"], result)
         self._board.write_epoch(trial_name(record.number), result)
         self._display.note_epoch(record)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that a trial came to its end: of its epochs, early, or by an error of its own."""
-        self._end(trial.trial_id, interrupted=trial.trial_id in self._deadline.interrupted)
+        self._end(trial.config["number"], interrupted=trial.trial_id in self._deadline.interrupted)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that a trial is tried again after a worker died."""
-        record = self._records.begin(trial.trial_id, trial.config)
-        record.retries += 1
-        self._display.note(f"trial {record.number:>3} starts again: {_cause(trial)}")
+        cause = _cause(trial)
+        record = self._records.retry(trial.config["number"], cause)
+        self._display.note(f"trial {record.number:>3} starts again: {cause}")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that a trial failed for good."""
-        self._records.begin(trial.trial_id, trial.config).error = _cause(trial)
-        self._end(trial.trial_id)
+        self._end(trial.config["number"], error=_cause(trial))
 
     def settle(self, error: str | None = None) -> None:
         """Note the end of every trial that a search has left running: by an error, or else by the user."""
         for record in self._records.in_order():
             if record.state == "running":
-                record.error = record.error or error
-                self._end(record.trial_id, interrupted=True)
+                self._end(record.number, error=error, interrupted=True)
+        self._records.write_table()
 
-    def _end(self, trial_id: str, *, interrupted: bool = False) -> None:
-        record = self._records.finish(trial_id, interrupted=interrupted)
+    def _end(self, number: int, *, error: str | None = None, interrupted: bool = False) -> None:
+        record = self._records.finish(number, error=error, interrupted=interrupted)
         params = {"role": record.role, **record.config}
-        self._board.write_hyperparameters(trial_name(record.number), params, record.state)
+        self._board.write_hyperparameters(trial_name(number), params, record.state)
+        drop_useless(self._records, but=self._records.best)
         self._display.note_end(record)
 
 

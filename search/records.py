@@ -1,14 +1,17 @@
-"""The records of a run: one line per finished trial, written as it finishes; reports are built from these."""
+"""The records of a run: a journal of every event, and a line per finished trial for those who report."""
 
 import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+
+from search.journal import Event, Journal, append_line
+from search.timing import Session, Timing, summarise_time
 
 State = Literal["running", "completed", "stopped", "interrupted", "failed"]
 
@@ -19,7 +22,6 @@ class TrialRecord:
 
     Attributes:
         number: Its number in the study, the baseline being 0.
-        trial_id: Ray Tune's name for it.
         role: `baseline` or `searched`.
         config: The searched parameters.
         state: Where it stands: `stopped` by the scheduler, `interrupted` by the user or the time budget.
@@ -29,7 +31,6 @@ class TrialRecord:
     """
 
     number: int
-    trial_id: str
     role: str
     config: dict[str, Any]
     state: State = "running"
@@ -59,49 +60,109 @@ METRICS = (
 OPTIONAL = ("forgetting",)  # where the base was trained on a generator
 
 
+JOURNAL, LINES, TABLE = "journal.jsonl", "trials.jsonl", "trials.csv"
+TABLE_SHARE = 0.02  # of the time at most goes into writing the table again
+
+
 class Records:
-    """All trials of a run, in memory and on disk."""
+    """All trials of a run, in memory and on disk.
 
-    def __init__(self, run_dir: Path, objective: str, epochs: int, started: float) -> None:
+    Everything is an event in the journal first: a run directory that is opened again, is as it was left.
+    """
+
+    def __init__(self, run_dir: Path, objective: str, epochs: int) -> None:
+        """Open the records of a run.
+
+        Raises:
+            ValueError: If the journal is damaged.
+        """
         self.run_dir, self.objective, self.epochs = run_dir, objective, epochs
-        self.trials: dict[str, TrialRecord] = {}
-        self.started = started
-        self.first_step: float | None = None
-        self.first_result: float | None = None
-        self.last_result: float | None = None
-        self.ended: dict[str, float] = {}
+        self.trials: dict[int, TrialRecord] = {}
+        self.sessions: list[Session] = []
+        self._journal = Journal(run_dir / JOURNAL)
+        self._table_due = 0.0
+        for event in self._journal.events:
+            self._apply(event)
 
-    def begin(self, trial_id: str, config: Mapping[str, Any]) -> TrialRecord:
-        """Note that a trial starts, or starts again."""
-        if trial_id not in self.trials:
-            self.trials[trial_id] = TrialRecord(
-                config["number"], trial_id, config["role"], dict(config["params"])
-            )
-        return self.trials[trial_id]
+    def open_session(self, started: float, slots: int, groups: int) -> None:
+        """Note that a process takes the run on.
 
-    def add(self, trial_id: str, result: Mapping[str, Any]) -> TrialRecord:
+        Args:
+            started: When it did.
+            slots: Workers that can be busy at the same time.
+            groups: Trials that can run at the same time.
+        """
+        self._note({"event": "session", "started": started, "slots": slots, "groups": groups})
+
+    def begin(self, number: int, role: str, params: Mapping[str, Any]) -> TrialRecord:
+        """Note that a trial has been suggested."""
+        self._note({"event": "begin", "number": number, "role": role, "config": dict(params)})
+        return self.trials[number]
+
+    def resume(self, number: int, epoch: int) -> TrialRecord:
+        """Note that a trial that was cut off goes on after `epoch`, whatever came later."""
+        self._note({"event": "resume", "number": number, "epoch": epoch})
+        return self.trials[number]
+
+    def add(self, number: int, result: Mapping[str, Any]) -> TrialRecord:
         """Note an epoch; one that a retry went through again replaces the first."""
-        record = self.trials[trial_id]
         epoch = {key: result[key] for key in (*METRICS, *KEPT)}
         epoch |= {key: result[key] for key in OPTIONAL if key in result}
-        record.epochs = [known for known in record.epochs if known["epoch"] < epoch["epoch"]] + [epoch]
-        self._count_seconds(trial_id, result)
-        return record
+        self._note({"event": "epoch", "number": number, "started": result["started"], "epoch": epoch})
+        return self.trials[number]
 
-    def _count_seconds(self, trial_id: str, result: Mapping[str, Any]) -> None:
-        now = time.time()
-        self.first_step = min(self.first_step or math.inf, result["started"])
-        self.first_result = self.first_result or now
-        self.last_result = self.ended[trial_id] = now
+    def retry(self, number: int, cause: str) -> TrialRecord:
+        """Note that a trial is tried again."""
+        self._note({"event": "retry", "number": number, "cause": cause})
+        return self.trials[number]
 
-    def finish(self, trial_id: str, *, interrupted: bool = False) -> TrialRecord:
+    def finish(self, number: int, *, error: str | None = None, interrupted: bool = False) -> TrialRecord:
         """Settle a trial's state and write it."""
-        record = self.trials[trial_id]
-        record.state = self._final_state(record, interrupted)
-        with (self.run_dir / "trials.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_line(record)) + "\n")
-        self._write_table()
+        record = self.trials[number]
+        record.error = record.error or error
+        state = self._final_state(record, interrupted)
+        self._note({"event": "end", "number": number, "state": state, "error": record.error})
+        self.write_line(number)
+        if time.monotonic() >= self._table_due:
+            self.write_table()
         return record
+
+    def write_line(self, number: int) -> None:
+        """Write what there is of a trial into `trials.jsonl`; a later line replaces an earlier one."""
+        append_line(self.run_dir / LINES, json.dumps(asdict(self.trials[number])))
+
+    def _note(self, event: Event) -> None:
+        event = {"at": time.time(), **event}
+        self._journal.append(event)
+        self._apply(event)
+
+    def _apply(self, event: Event) -> None:
+        """Bring the trials up to date with an event, new or read again."""
+        match event["event"]:
+            case "session":
+                started = event["started"]
+                self.sessions.append(Session(started, event["slots"], event["groups"], last_event=started))
+            case "begin":
+                self.trials[event["number"]] = TrialRecord(event["number"], event["role"], event["config"])
+            case "resume":
+                record = self.trials[event["number"]]
+                record.state, record.error = "running", None
+                record.epochs = [known for known in record.epochs if known["epoch"] <= event["epoch"]]
+            case "epoch":
+                self._apply_epoch(event)
+            case "retry":
+                self.trials[event["number"]].retries += 1
+            case "end":
+                record = self.trials[event["number"]]
+                record.state, record.error = event["state"], event["error"]
+        if self.sessions:
+            self.sessions[-1].last_event = event["at"]
+
+    def _apply_epoch(self, event: Event) -> None:
+        record, epoch = self.trials[event["number"]], event["epoch"]
+        record.epochs = [known for known in record.epochs if known["epoch"] < epoch["epoch"]] + [epoch]
+        if self.sessions:
+            self.sessions[-1].add(event["at"], record.number, event["started"], epoch)
 
     def _final_state(self, record: TrialRecord, interrupted: bool) -> State:
         without_value = not math.isfinite(record.value(self.objective))
@@ -111,22 +172,15 @@ class Records:
             return "completed"
         return "interrupted" if interrupted else "stopped"
 
-    def _write_table(self) -> None:
-        rows = [
-            {
-                "number": r.number,
-                "role": r.role,
-                "state": r.state,
-                "epoch": r.reached,
-            }
-            | {name: r.epochs[-1].get(name) for name in (*METRICS, *OPTIONAL) if r.epochs}
-            | {"train_s": sum(e["train_s"] for e in r.epochs), "eval_s": sum(e["eval_s"] for e in r.epochs)}
-            | {"retries": r.retries, "error": r.error, "trial_id": r.trial_id}
-            | {f"config/{name}": value for name, value in r.config.items()}
-            for r in self.in_order()
-            if r.state != "running"
-        ]
-        pd.DataFrame(rows).to_csv(self.run_dir / "trials.csv", index=False)
+    def write_table(self) -> None:
+        """Write `trials.csv`: of thousands of trials not after each one, so once more at the end."""
+        started = time.monotonic()
+        rows = [_row(record) for record in self.in_order() if record.state != "running"]
+        partial = self.run_dir / f".{TABLE}.partial"
+        pd.DataFrame(rows).to_csv(partial, index=False)
+        partial.replace(self.run_dir / TABLE)
+        now = time.monotonic()
+        self._table_due = now + (now - started) / TABLE_SHARE
 
     def in_order(self) -> list[TrialRecord]:
         """Every trial that has begun, by number; a copy, since the display reads it from its own thread."""
@@ -147,44 +201,28 @@ class Records:
         done = [r for r in self.in_order() if r.state == "completed"]
         return max(done, key=lambda r: (r.value(self.objective), -r.number), default=None)
 
-    def timing(self, slots: int, groups: int) -> dict[str, float | int | None]:
-        """Where the time went.
+    @property
+    def seconds_per_epoch(self) -> float | None:
+        """The pace of this session, trials side by side counted as one; None before its first epoch."""
+        session = self.sessions[-1] if self.sessions else None
+        return (time.time() - session.first_step) / session.epochs if session and session.epochs else None
 
-        Args:
-            slots: Workers that can be busy at the same time.
-            groups: Trials that can run at the same time.
-
-        Returns:
-            `goodput` is the workers' busy seconds (training and evaluation) over the seconds they were held,
-            from the first step of the first trial to the last result; `overhead_per_trial_s` is what a trial
-            after the first took beyond its slowest worker's busy seconds (with trials side by side: what any
-            trial took, idling at the end included).
-        """
-        if self.first_step is None or self.last_result is None or self.first_result is None:
-            return {"wall_s": time.time() - self.started}
-        held = self.last_result - self.first_step
-        epochs = [epoch for record in self.trials.values() for epoch in record.epochs]
-        train_s, eval_s = (sum(epoch[part] for epoch in epochs) for part in ("train_s", "eval_s"))
-        return {
-            "wall_s": time.time() - self.started,
-            "startup_s": self.first_step - self.started,
-            "first_result_s": self.first_result - self.started,
-            "train_s": train_s,
-            "eval_s": eval_s,
-            "held_s": held * slots,
-            "goodput": (train_s + eval_s) / (held * slots),
-            "overhead_per_trial_s": self._overhead(groups),
-            "workers": slots,
-        }
-
-    def _overhead(self, groups: int) -> float | None:
-        assert self.first_step is not None and self.last_result is not None, "timing() has checked"
-        order = sorted(self.ended, key=lambda trial_id: self.ended[trial_id])
-        counted, since = (order[1:], self.ended[order[0]]) if groups == 1 else (order, self.first_step)
-        held = (self.last_result - since) * groups
-        busy = sum(epoch["busy_s"] for trial_id in counted for epoch in self.trials[trial_id].epochs)
-        return (held - busy) / len(counted) if counted else None
+    def timing(self) -> Timing:
+        """Where the time went, over all sessions."""
+        return summarise_time(self.sessions, time.time())
 
 
-def _line(record: TrialRecord) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in TrialRecord.__dataclass_fields__}
+def _row(record: TrialRecord) -> dict[str, Any]:
+    last = record.epochs[-1] if record.epochs else {}
+    return {
+        "number": record.number,
+        "role": record.role,
+        "state": record.state,
+        "epoch": record.reached,
+        **{name: last.get(name) for name in (*METRICS, *OPTIONAL) if last},
+        "train_s": sum(epoch["train_s"] for epoch in record.epochs),
+        "eval_s": sum(epoch["eval_s"] for epoch in record.epochs),
+        "retries": record.retries,
+        "error": record.error,
+        **{f"config/{name}": value for name, value in record.config.items()},
+    }

@@ -9,6 +9,7 @@ import time
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -16,8 +17,9 @@ from search.cluster import ray_session
 from search.dry_run import print_plan
 from search.errors import keep_traceback, one_line
 from search.inputs import choose_root
+from search.resume import read_resumed, read_taken_over, take_over
 from search.session import Checked, check, conclude, execute, plan_for
-from search.space import Space, load_space
+from search.space import MINI, Space, load_space
 
 DESCRIPTION = """\
 Search frequency augmentation and freeze depth for detectors of generated images that hold up on generators
@@ -27,7 +29,7 @@ stops poor trials early, and writes a report into the run directory.
 EPILOGUE = """\
 Without --data, data.root in the space file or GENIMAGE_ROOT, the embedded, SIMULATED data set is used; it is
 made on first use. Watch a run with: tensorboard --logdir RUN_DIR/tensorboard
-Ctrl-C ends a search early: it reports on what there is.
+Ctrl-C ends a search early: it reports on what there is, and --resume goes on with it.
 Exit codes: 0 done, 1 the work failed, 2 the call or the space file is wrong, 130 interrupted.
 """
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -41,7 +43,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--space", type=Path, required=True, metavar="FILE", help="space file (YAML)")
+    parser.add_argument("--space", type=Path, metavar="FILE", help="space file (YAML)")
     parser.add_argument("--data", type=Path, metavar="ROOT", help="folder with GenImage as released, or mini")
     parser.add_argument("--out", type=Path, metavar="DIR", help="new run directory (default: runs/NAME-TIME)")
     parser.add_argument("--trials", type=int, metavar="N", help="number of trials, the baseline included")
@@ -52,11 +54,35 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="search this long, then start no epoch: 90s, 30m, 8h",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the whole search")
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN_DIR",
+        help="go on with a run that was cut off; with a larger --trials, with one that has ended",
+    )
+    parser.add_argument(
+        "--warm-start",
+        type=Path,
+        metavar="RUN_DIR",
+        help="try the best configurations of that run first, as far as the space allows them",
+    )
     parser.add_argument("--address", metavar="A", help="join a Ray cluster: auto or HOST:PORT")
     parser.add_argument(
         "--dry-run", action="store_true", help="show what would be done and how long it takes; train nothing"
     )
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    _require_sense(parser, arguments)
+    return arguments
+
+
+def _require_sense(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Refuse what cannot be asked for together."""
+    if arguments.resume is None and arguments.space is None:
+        parser.error("--space FILE says what to search, or --resume RUN_DIR what to go on with")
+    if arguments.resume is not None:
+        for name in ("out", "seed", "warm_start"):
+            if getattr(arguments, name) is not None:
+                parser.error(f"--{name.replace('_', '-')} is for a new run, not for --resume")
 
 
 def duration(text: str) -> float:
@@ -69,11 +95,37 @@ def duration(text: str) -> float:
 
 def read_space(arguments: argparse.Namespace) -> Space:
     """Load the space file under the values of the command line and the environment."""
-    overrides = {
-        "data": {"root": choose_root(arguments.space, arguments.data)},
-        "search": {"trials": arguments.trials, "seed": arguments.seed},
-    }
-    return load_space(arguments.space, overrides)
+    root = choose_root(arguments.space, arguments.data)
+    return load_space(arguments.space, _overrides(arguments, root))
+
+
+def _overrides(arguments: argparse.Namespace, root: str | None) -> dict[str, dict[str, Any]]:
+    return {"data": {"root": root}, "search": {"trials": arguments.trials, "seed": arguments.seed}}
+
+
+def check_new(arguments: argparse.Namespace) -> Checked:
+    """Check a run that begins.
+
+    Raises:
+        ValueError: On the first thing that is impossible.
+    """
+    space = read_space(arguments)
+    first = take_over(arguments.warm_start, space) if arguments.warm_start else []
+    return check(space, new_run_dir(arguments.out, space), arguments.address, first=first)
+
+
+def check_resumed(arguments: argparse.Namespace, console: Console) -> Checked:
+    """Check a run that goes on.
+
+    Raises:
+        ValueError: On the first thing that is impossible.
+    """
+    run_dir = arguments.resume.absolute()
+    root = str(arguments.data.absolute()) if arguments.data and str(arguments.data) != MINI else None
+    space, changed = read_resumed(run_dir, arguments.space, _overrides(arguments, root))
+    for line in changed:
+        console.print(f"changed: {line}", markup=False)
+    return check(space, run_dir, arguments.address, resumed=True, first=read_taken_over(run_dir))
 
 
 def new_run_dir(given: Path | None, space: Space) -> Path:
@@ -107,8 +159,7 @@ def main(argv: list[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace, started: float) -> int:
     console = Console(soft_wrap=True, highlight=False)
     try:
-        space = read_space(arguments)
-        checked = check(space, new_run_dir(arguments.out, space), arguments.address)
+        checked = check_resumed(arguments, console) if arguments.resume else check_new(arguments)
     except (ValueError, OSError) as error:
         return _refuse(error)
     with ExitStack() as stack:

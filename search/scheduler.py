@@ -4,21 +4,39 @@ import time
 from typing import Any
 
 from ray.tune import Stopper
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from search.halving import Rungs
+from search.records import Records
 from search.space import Space
 
 
-class BaselineKeepingASHA(AsyncHyperBandScheduler):  # type: ignore[misc]
-    """Asynchronous successive halving that lets the baseline run to its end, whatever its value.
+class SuccessiveHalving(FIFOScheduler):  # type: ignore[misc]
+    """Stops poor trials between two epochs, but lets the baseline run to its end, whatever its value.
 
-    Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020.
+    Its rungs follow from the records, so a search that is resumed decides as if it had never ended; Ray
+    Tune's own scheduler would begin with empty ones. It counts our own `epoch`, which no retry restarts.
     """
 
+    def __init__(self, space: Space, records: Records) -> None:
+        self._objective, self._last = space.search.objective, space.training.epochs
+        first = min(space.search.grace_period, self._last)
+        self._rungs = Rungs(first, self._last, space.search.reduction_factor)
+        for record in records.in_order():
+            for epoch in record.epochs:
+                self._rungs.keeps(record.number, epoch["epoch"], epoch[self._objective])
+
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Record the result on its rung and decide."""
-        decision: str = super().on_trial_result(tune_controller, trial, result)
-        return TrialScheduler.CONTINUE if trial.config["role"] == "baseline" else decision
+        """Note the result on its rung and decide."""
+        number, epoch, value = trial.config["number"], result["epoch"], result[self._objective]
+        kept = self._rungs.keeps(number, epoch, value) or trial.config["role"] == "baseline"
+        decision: str = TrialScheduler.CONTINUE if kept and epoch < self._last else TrialScheduler.STOP
+        return decision
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Note the last result, which Ray Tune tells only here."""
+        if "error" not in result:
+            self._rungs.keeps(trial.config["number"], result["epoch"], result[self._objective])
 
 
 class Deadline(Stopper):  # type: ignore[misc]
@@ -51,15 +69,6 @@ class Deadline(Stopper):  # type: ignore[misc]
         return False
 
 
-def build_scheduler(space: Space) -> TrialScheduler:
-    """Build the scheduler of a space file; it counts our own `epoch`, which a retry does not restart."""
-    if space.search.scheduler == "none":
-        return FIFOScheduler()
-    return BaselineKeepingASHA(
-        time_attr="epoch",
-        metric=space.search.objective,
-        mode="max",
-        max_t=space.training.epochs,
-        grace_period=min(space.search.grace_period, space.training.epochs),
-        reduction_factor=space.search.reduction_factor,
-    )
+def build_scheduler(space: Space, records: Records) -> TrialScheduler:
+    """Build the scheduler of a space file, as far as the records say it had come."""
+    return FIFOScheduler() if space.search.scheduler == "none" else SuccessiveHalving(space, records)

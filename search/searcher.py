@@ -1,58 +1,86 @@
-"""Optuna's suggestions, with states that tell the truth in `study.db`."""
+"""Optuna's suggestions to Ray Tune, with states that tell the truth in `study.db`."""
 
 import math
-import warnings
-from functools import partial
+from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import Trial, TrialState
 from ray.tune.search import Searcher
-from ray.tune.search.optuna import OptunaSearch
 
+from search.records import Records, TrialRecord
 from search.scheduler import Deadline
-from search.space import Choices, Parameter, Range, SearchSection, Space, Value
+from search.space import Choices, Parameter, Range, Space, Value
+from search.study import build_sampler, open_study, settle_study
 
 
-class StudySearch(OptunaSearch):  # type: ignore[misc]
-    """`OptunaSearch` on a study on disk, in which trial 0 is the baseline.
+class StudySearch(Searcher):  # type: ignore[misc]
+    """Asks a study on disk, in which trial 0 is the baseline, for one trial after the other.
 
-    What differs from Ray's class: the baseline is asked without parameters, so it need not lie within the
-    ranges; a trial stopped early is PRUNED with its last value, not COMPLETE; one without a finite value
-    FAILs instead of staying RUNNING; intermediate values count epochs; and nothing new is suggested after
-    the deadline.
+    Ray's own `OptunaSearch` would call a trial that was stopped early COMPLETE, leave one without a finite
+    value RUNNING for ever, and forget on a resume which trials it knew. Here a stopped trial is PRUNED with
+    its last value, one without a finite value FAILs, intermediate values count epochs, trials that were cut
+    off go on under their old numbers, and nothing new is suggested after the deadline.
     """
 
-    def __init__(self, space: Space, storage: Path, deadline: Deadline) -> None:
-        self._searched, self._epochs, self._deadline = space, space.training.epochs, deadline
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        backend = optuna.storages.RDBStorage(f"sqlite:///{storage}")
-        super().__init__(
-            space=partial(suggest_parameters, space),
-            metric=space.search.objective,
-            mode="max",
-            study_name=space.name,
-            storage=backend,
-            sampler=build_sampler(space.search),
-        )
+    def __init__(
+        self,
+        space: Space,
+        storage: Path,
+        deadline: Deadline,
+        records: Records,
+        first: Sequence[dict[str, Value]] = (),
+    ) -> None:
+        """Open the study.
+
+        Args:
+            space: What is searched.
+            storage: SQLite file; it agrees with the records.
+            deadline: When nothing is suggested any more.
+            records: Where a trial is noted before it begins; those that are running there go on first.
+            first: Values to try right after the baseline, before the sampler's.
+        """
+        super().__init__(metric=space.search.objective, mode="max")
+        self._space, self._deadline, self._records, self._first = space, deadline, records, first
+        self._objective, self._epochs = space.search.objective, space.training.epochs
+        self._study = open_study(storage, space.name)
+        self._cut_off = deque(record for record in records.in_order() if record.state == "running")
+        self._trials: dict[str, Trial] = {}
+        self._settled: set[str] = set()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """Ask the study for the next configuration; FINISHED after the deadline."""
+        """Return the next configuration; FINISHED after the deadline."""
         if self._deadline.passed:
             return str(Searcher.FINISHED)
-        trial = self._ot_study.ask()
-        self._ot_trials[trial_id] = trial
-        baseline = trial.number == 0
-        params = {} if baseline else suggest_parameters(self._searched, trial)
-        role = "baseline" if baseline else "searched"
+        if self._cut_off:
+            return self._go_on(trial_id, self._cut_off.popleft())
+        number = len(self._study.get_trials(deepcopy=False))
+        self._study.sampler = build_sampler(self._space.search, number)
+        if 0 < number <= len(self._first):
+            self._study.enqueue_trial(self._first[number - 1])
+        trial = self._trials[trial_id] = self._study.ask()
+        params = {} if number == 0 else suggest_parameters(self._space, trial)
+        role = "searched" if number else "baseline"
         trial.set_user_attr("role", role)
-        return {"number": trial.number, "role": role, "params": params}
+        self._records.begin(number, role, params)
+        return {"number": number, "role": role, "params": params, "from_epoch": 0}
+
+    def _go_on(self, trial_id: str, record: TrialRecord) -> dict[str, Any]:
+        frozen = self._study.get_trials(deepcopy=False)[record.number]
+        self._trials[trial_id] = Trial(self._study, frozen._trial_id)
+        return {
+            "number": record.number,
+            "role": record.role,
+            "params": record.config,
+            "from_epoch": record.reached,
+        }
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep the objective of an epoch; one that a retry went through again changes nothing."""
-        trial, value = self._ot_trials[trial_id], result[self._metric]
-        known = self._ot_study.get_trials(deepcopy=False)[trial.number].intermediate_values
+        trial, value = self._trials[trial_id], result[self._objective]
+        known = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values
         if math.isfinite(value) and result["epoch"] not in known:
             trial.report(value, result["epoch"])
 
@@ -60,44 +88,33 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Settle the trial's state: COMPLETE at full length, PRUNED when stopped, else FAIL."""
-        if trial_id in self._completed_trials or trial_id not in self._ot_trials:
+        if trial_id in self._settled or trial_id not in self._trials:
             return
-        value = (result or {}).get(self._metric, math.nan)
-        trial = self._ot_trials[trial_id]
+        value = (result or {}).get(self._objective, math.nan)
+        trial = self._trials[trial_id]
         if result:
             self.on_trial_result(trial_id, result)  # Ray Tune tells the last epoch only here
         if error or not math.isfinite(value):
-            self._ot_study.tell(trial, state=TrialState.FAIL)
+            self._study.tell(trial, state=TrialState.FAIL)
         elif (result or {}).get("epoch", 0) < self._epochs:
-            self._ot_study.tell(trial, state=TrialState.PRUNED)
+            self._study.tell(trial, state=TrialState.PRUNED)
         else:
-            self._ot_study.tell(trial, value)
-        self._completed_trials.add(trial_id)
+            self._study.tell(trial, value)
+        self._settled.add(trial_id)
 
     def settle(self) -> None:
-        """Settle every trial that a search which was cut off has left RUNNING, by its last epoch if any."""
-        for trial in self._ot_study.get_trials(states=[TrialState.RUNNING]):
-            known = trial.intermediate_values
-            full = known.get(self._epochs)
-            state = TrialState.COMPLETE if full is not None else TrialState.FAIL
-            self._ot_study.tell(trial.number, full, state=state)
+        """Settle what the search has left running."""
+        settle_study(self._study, self._epochs)
 
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing: study and records are on the disk already, and nothing is ever unpickled."""
 
-def build_sampler(section: SearchSection) -> optuna.samplers.BaseSampler:
-    """Build the sampler of a space file.
+    def restore(self, checkpoint_path: str) -> None:
+        """Refuse: a search is resumed from study and records."""
+        raise NotImplementedError("a search is resumed from its records")
 
-    TPE groups parameters (`group=True`), so that conditional ones, and the baseline that has none, do not
-    hide the joint structure of the others; a third of the trials, three to ten, is drawn at random first.
-    """
-    if section.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=section.seed)
-    startup = min(10, max(3, section.trials // 3))
-    with warnings.catch_warnings():
-        # Optuna calls `group` experimental; the dependency is bound to the versions it was tried with.
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            seed=section.seed, multivariate=True, group=True, n_startup_trials=startup
-        )
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Ray Tune pickles its arguments for a restore of its own, which is never asked for
 
 
 def suggest_parameters(space: Space, trial: optuna.trial.BaseTrial) -> dict[str, Value]:

@@ -1,10 +1,12 @@
 """One run from a validated space to the report: data, base, search, winner."""
 
-import json
 import math
+import shutil
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -22,6 +24,15 @@ from search.environment import describe_run
 from search.inputs import Inputs, check_inputs, prepare_inputs, write_left_out
 from search.job import Job
 from search.records import Records
+from search.resume import (
+    ENVIRONMENT,
+    SPACE,
+    Configuration,
+    reopen,
+    require_same,
+    sole_writer,
+    write_json,
+)
 from search.scheduler import Deadline
 from search.space import ResourcesSection, Space, build_protocol, dump_space
 from search.tuning import run_search
@@ -40,6 +51,8 @@ class Checked:
         run_dir: Where the records will be.
         cache: Where data, decoded images and base weights are kept.
         address: Ray cluster to join; None for an instance of its own.
+        resumed: Whether the run directory holds the beginning of this run.
+        first: Configurations to try right after the baseline.
     """
 
     space: Space
@@ -49,6 +62,8 @@ class Checked:
     run_dir: Path
     cache: Path
     address: str | None
+    resumed: bool = False
+    first: tuple[Configuration, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +79,14 @@ class Searched:
     interrupted: bool
 
 
-def check(space: Space, run_dir: Path, address: str | None) -> Checked:
+def check(
+    space: Space,
+    run_dir: Path,
+    address: str | None,
+    *,
+    resumed: bool = False,
+    first: Sequence[Configuration] = (),
+) -> Checked:
     """Check detector, base, protocol and data.
 
     Raises:
@@ -81,7 +103,8 @@ def check(space: Space, run_dir: Path, address: str | None) -> Checked:
     if to_train:
         check_inputs(space, to_train)
     generators = tuple(dict.fromkeys((*protocol.search, *to_train)))
-    return Checked(space, protocol, base, generators, run_dir, cache_folder().absolute(), address)
+    cache = cache_folder().absolute()
+    return Checked(space, protocol, base, generators, run_dir, cache, address, resumed, tuple(first))
 
 
 def _check_workers(section: ResourcesSection, folds: int) -> None:
@@ -112,16 +135,36 @@ def execute(
     """Carry a run out up to its last trial, on a Ray that has been started."""
     space, run_dir = checked.space, checked.run_dir
     inputs = prepare_inputs(space, checked.generators, checked.cache, console)
-    run_dir.mkdir(parents=True)
-    (run_dir / "space.yaml").write_text(dump_space(space), encoding="utf-8")
-    write_left_out(inputs.bad, run_dir)
-    records = Records(run_dir, space.search.objective, space.training.epochs, started)
-    description = describe_run(space, checked.protocol, checked.base, inputs, nodes)
-    _write_json(run_dir / "environment.json", description)
-    job = _build_job(checked, inputs, plan, console)
-    deadline = Deadline(time.time() + (time_budget or math.inf))
-    _search(space, job, plan, records, deadline, console)
+    run_dir.mkdir(parents=True, exist_ok=checked.resumed)
+    with sole_writer(run_dir):
+        description = describe_run(space, checked.protocol, checked.base, inputs, nodes)
+        records = _open_records(checked, description, inputs, console)
+        records.open_session(started, plan.shape.workers * plan.concurrent, plan.concurrent)
+        job = _build_job(checked, inputs, plan, console)
+        deadline = Deadline(time.time() + (time_budget or math.inf))
+        _search(checked, job, plan, records, deadline, console)
     return Searched(records, deadline.called)
+
+
+def _open_records(
+    checked: Checked, description: Mapping[str, Any], inputs: Inputs, console: Console
+) -> Records:
+    """Begin the records of a run, or bring those of one that was cut off to where it can go on."""
+    space, run_dir = checked.space, checked.run_dir
+    if checked.resumed:
+        for line in require_same(run_dir, description):
+            console.print(f"not as before: {line}", markup=False)
+    else:
+        write_left_out(inputs.bad, run_dir)
+        taken_over = {"warm_start": {"first": list(checked.first)}} if checked.first else {}
+        write_json(run_dir / ENVIRONMENT, {**description, **taken_over})
+    (run_dir / SPACE).write_text(dump_space(space), encoding="utf-8")
+    records = Records(run_dir, space.search.objective, space.training.epochs)
+    if checked.resumed:
+        reopen(records, run_dir / "study.db", space.name)
+        for scratch in ("tune", "workers"):  # Ray's own state, of which nothing is read
+            shutil.rmtree(run_dir / scratch, ignore_errors=True)
+    return records
 
 
 def conclude(checked: Checked, searched: Searched, console: Console) -> int:
@@ -131,7 +174,7 @@ def conclude(checked: Checked, searched: Searched, console: Console) -> int:
         The exit code: 0 if a trial completed, 130 if the user ended the search, else 1.
     """
     records, run_dir = searched.records, checked.run_dir
-    missing = keep_winner(checked.space, records, run_dir)
+    missing = keep_winner(checked.space, records)
     if missing:
         console.print(f"cut off before these detectors of the best trial were saved: {', '.join(missing)}")
     console.print(f"report {write_report(run_dir)}")
@@ -171,23 +214,19 @@ def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Co
 
 
 def _search(
-    space: Space, job: Job, plan: ResourcePlan, records: Records, deadline: Deadline, console: Console
+    checked: Checked, job: Job, plan: ResourcePlan, records: Records, deadline: Deadline, console: Console
 ) -> None:
+    space, first = checked.space, checked.first
     board = Board(job.run_dir / "tensorboard")
     display = Display(records, space.search.trials, deadline.at, console)
     display.note(f"run directory {job.run_dir}")
     display.note(f"watch it with: tensorboard --logdir {job.run_dir / 'tensorboard'}")
     display.start()
     try:
-        run_search(space, job, plan, deadline, records=records, board=board, display=display)
+        run_search(space, job, plan, deadline, records=records, board=board, display=display, first=first)
     except KeyboardInterrupt:
         display.note("ended at once; once more ends without a report")
     finally:
         display.stop()
         board.close()
-        timing = records.timing(plan.shape.workers * plan.concurrent, plan.concurrent)
-        _write_json(job.run_dir / "timing.json", timing)
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_json(job.run_dir / "timing.json", records.timing())

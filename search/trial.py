@@ -1,15 +1,14 @@
 """One trial: `step()` is one epoch of every fold and its evaluation, carried out by a warm worker group."""
 
 import math
-import shutil
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from ray import tune
 
 from genimage_core.protocol import summarise
+from search.checkpoints import folder_of, newest_whole, partial_folder, seal, trial_name
 from search.job import FoldResult, Job, merge
 from search.space import Space, settle
 from search.workers import CommandFailed, GroupShape, WorkerGroup, WorkerGroupDied
@@ -36,16 +35,20 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
     def _begin(self, config: dict[str, Any]) -> None:
         self._epoch, self._error = 0, ""
         self._plan = settle(self._space, config["params"], baseline=config["role"] == "baseline")
-        name = trial_name(config["number"])
-        self._checkpoints = self._job.run_dir / "checkpoints" / name
+        self._from_epoch = config["from_epoch"]
+        self._checkpoints = folder_of(self._job.run_dir, config["number"])
         try:
-            self._group.load(self._plan, self._job.run_dir / "tensorboard" / name)
+            self._group.load(self._plan, self._job.run_dir / "tensorboard" / trial_name(config["number"]))
         except CommandFailed as error:
             self._error = f"before the first epoch: {error}"
 
     def step(self) -> dict[str, Any]:
         """Train and evaluate one epoch of every fold."""
         try:
+            if self._epoch < self._from_epoch and not self._error:
+                # Not in setup: a retry has a checkpoint of its own, newer than the one to go on from.
+                self.load_checkpoint({"epoch": self._from_epoch})
+                self._from_epoch = 0
             return self._failure() if self._error else self._run_epoch()
         except CommandFailed as error:
             self._error = str(error)
@@ -99,29 +102,18 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
         return True
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
-        """Save this epoch in the run directory, where every node's workers can write.
-
-        The one before is kept: if this actor dies before Ray Tune has heard of this one, the retry needs it.
-        """
-        folder = self._checkpoints / f"epoch_{self._epoch}"
-        if self._error:
-            return {"epoch": self._epoch, "folder": str(folder)}  # nothing new since the last one
-        self._group.save(folder)
-        for older in self._checkpoints.glob("epoch_*"):
-            if int(older.name.removeprefix("epoch_")) < self._epoch - 1:
-                shutil.rmtree(older)
-        return {"epoch": self._epoch, "folder": str(folder)}
+        """Save this epoch in the run directory, where every node's workers can write."""
+        if not self._error:  # else there is nothing new since the last one
+            contents = self._group.save(partial_folder(self._checkpoints, self._epoch))
+            seal(self._checkpoints, self._epoch, contents)
+        return {"epoch": self._epoch}
 
     def load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Continue a trial from its last saved epoch."""
-        self._epoch = checkpoint["epoch"]
-        self._group.restore(Path(checkpoint["folder"]))
+        """Continue a trial from its last saved epoch that is whole; from the start if there is none."""
+        self._epoch = newest_whole(self._checkpoints, checkpoint["epoch"])
+        if self._epoch:
+            self._group.restore(self._checkpoints / f"epoch_{self._epoch}")
 
     def cleanup(self) -> None:
         """End the workers."""
         self._group.close()
-
-
-def trial_name(number: int) -> str:
-    """Name of a trial's folders."""
-    return f"trial_{number:04d}"

@@ -3,23 +3,26 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from ray import tune
 
 from search.board import Board
+from search.checkpoints import trial_name
 from search.cluster import TRIAL_MEMORY_BYTES, ResourcePlan
 from search.display import Display
 from search.errors import one_line
 from search.job import Job
 from search.monitor import Monitor
 from search.records import Records
+from search.resume import Configuration
 from search.scheduler import Deadline, build_scheduler
 from search.searcher import StudySearch
 from search.space import Space
-from search.trial import DetectorTrial, trial_name
+from search.trial import DetectorTrial
 
 RETRIES = 2
 
@@ -33,6 +36,7 @@ def run_search(
     records: Records,
     board: Board,
     display: Display,
+    first: Sequence[Configuration] = (),
 ) -> None:
     """Run every trial of a search; results reach records, board and display as they come.
 
@@ -44,22 +48,24 @@ def run_search(
         records: Where trials are written down.
         board: TensorBoard.
         display: What the user sees.
+        first: Configurations to try right after the baseline.
     """
-    searcher = StudySearch(space, job.run_dir / "study.db", deadline)
+    ahead = space.search.trials - sum(record.state != "running" for record in records.in_order())
+    if ahead <= 0:
+        return
+    searcher = StudySearch(space, job.run_dir / "study.db", deadline, records, first)
     monitor = Monitor(records, board, display, deadline)
     trainable = tune.with_parameters(DetectorTrial, job=job, space=space, shape=plan.shape)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"memory": TRIAL_MEMORY_BYTES}),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=build_scheduler(space),
-            num_samples=space.search.trials,
+            scheduler=build_scheduler(space, records),
+            num_samples=ahead,
             max_concurrent_trials=plan.concurrent,
             reuse_actors=True,
-            trial_name_creator=lambda trial: trial_name(trial.config.get("number", 0)),
-            trial_dirname_creator=lambda trial: (
-                f"{trial_name(trial.config.get('number', 0))}_{trial.trial_id}"
-            ),
+            trial_name_creator=_name,
+            trial_dirname_creator=lambda trial: f"{_name(trial)}_{trial.trial_id}",
         ),
         run_config=tune.RunConfig(
             name="tune",
@@ -83,6 +89,10 @@ def run_search(
             monitor.settle(cause)
         finally:
             searcher.settle()
+
+
+def _name(trial: Any) -> str:
+    return trial_name(trial.config.get("number", 0))
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """What a search leaves behind for its user: the winner's space file and its detectors."""
 
+import json
 import shutil
 from pathlib import Path
 
+from search.checkpoints import folder_of
 from search.records import Records, TrialRecord
 from search.space import Space, dump_space
-from search.trial import trial_name
 
 HEADER = """\
 # The best configuration of a search, fixed: trial 0 is the baseline again, trial 1 the winner.
@@ -13,25 +14,47 @@ HEADER = """\
 """
 
 
-def keep_winner(space: Space, records: Records, run_dir: Path) -> tuple[str, ...]:
-    """Write `best.yaml` and `best/`, and drop the checkpoints of all other trials.
+def keep_winner(space: Space, records: Records) -> tuple[str, ...]:
+    """Write `best.yaml` and `best/`, and drop the checkpoints of all other trials that have ended.
 
     Returns:
         Folds of the best trial of which no detector was saved before the search was cut off.
     """
-    best, missing = records.best, ()
-    if best is not None:
-        path = run_dir / "best.yaml"
-        path.write_text(HEADER.format(path=path.name) + dump_space(fix(space, best)), encoding="utf-8")
-        weights = run_dir / "checkpoints" / trial_name(best.number) / f"epoch_{best.epochs[-1]['epoch']}"
-        target = run_dir / "best"
-        target.mkdir(exist_ok=True)
-        for path in sorted(weights.glob("*.safetensors")):
-            shutil.move(path, target / path.name)
-        folds = best.epochs[-1]["losses"]
-        missing = tuple(fold for fold in folds if not (target / f"{fold}.safetensors").exists())
-    shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
-    return missing
+    best, run_dir = records.best, records.run_dir
+    if best is None:
+        return ()
+    path = run_dir / "best.yaml"
+    path.write_text(HEADER.format(path=path.name) + dump_space(fix(space, best)), encoding="utf-8")
+    _keep_detectors(best, run_dir)
+    drop_useless(records, but=None)
+    return tuple(fold for fold in best.epochs[-1]["losses"] if not _weights(run_dir, fold).exists())
+
+
+def _keep_detectors(best: TrialRecord, run_dir: Path) -> None:
+    """Copy the detectors into `best/`, unless an earlier end of the same search has put them there."""
+    target, source = run_dir / "best", folder_of(run_dir, best.number) / f"epoch_{best.reached}"
+    said = target / "trial.json"
+    trial = {"trial": best.number, "epoch": best.reached}
+    if said.exists() and json.loads(said.read_text(encoding="utf-8")) == trial:
+        return
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    for path in sorted(source.glob("*.safetensors")):
+        shutil.copy(path, target / path.name)
+    said.write_text(json.dumps(trial) + "\n", encoding="utf-8")
+
+
+def _weights(run_dir: Path, fold: str) -> Path:
+    return run_dir / "best" / f"{fold}.safetensors"
+
+
+def drop_useless(records: Records, but: TrialRecord | None) -> None:
+    """Drop the checkpoints of all trials that have ended, but one; those of what may go on stay."""
+    for record in records.in_order():
+        ended = record.state in ("completed", "stopped", "failed")
+        folder = folder_of(records.run_dir, record.number)
+        if ended and record is not but and folder.exists():
+            shutil.rmtree(folder)
 
 
 def fix(space: Space, best: TrialRecord) -> Space:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
+from search.checkpoints import Contents
 from search.errors import last_line, one_line
 from search.job import FoldResult, Job
 from search.mailbox import Mailbox
@@ -78,9 +79,9 @@ class WorkerGroup:
         """Train and evaluate one epoch; the results of every rank."""
         return self._call(("epoch", epoch))
 
-    def save(self, folder: Path) -> None:
-        """Write detectors and optimisers of all ranks into `folder`."""
-        self._call(("save", folder))
+    def save(self, folder: Path) -> Contents:
+        """Write detectors and optimisers of all ranks into `folder`; what was written."""
+        return {name: sum for rank in self._call(("save", folder)) for name, sum in rank.items()}
 
     def restore(self, folder: Path) -> None:
         """Continue from what `save` wrote."""

@@ -92,7 +92,6 @@ def trial(number, value=None, state="completed", epochs=3, **changes):
     reached = [] if value is None else [epoch(n, value - 0.01 * (epochs - n)) for n in range(1, epochs + 1)]
     record = {
         "number": number,
-        "trial_id": f"t{number:05d}",
         "role": "searched" if number else "baseline",
         "state": state,
         "config": {

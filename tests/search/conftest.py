@@ -1,8 +1,9 @@
+import itertools
 import tempfile
 from pathlib import Path
 
 import pytest
-from run_process import Run
+from run_process import Run, write_space
 
 from genimage_core.data.layout import find_layout
 from genimage_core.data.mini import MiniSettings, ensure_mini
@@ -54,22 +55,35 @@ def finished(space, data_root, cache, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "search"
     # Not pytest's folder: Ray's sockets have a limit on the length of their path.
     with tempfile.TemporaryDirectory(prefix="e-") as temporary:
-        run = Run(space, data_root, out, cache, TMPDIR=temporary)
+        file = write_space(space, out.with_suffix(".yaml"))
+        run = Run(cache, "--space", file, "--data", data_root, "--out", out, TMPDIR=temporary)
         assert run.finish() == 0, run.text
         assert not list(Path(temporary).glob("genimage-*")), "Ray's temporary folder was left behind"
     return out, run
 
 
 @pytest.fixture
-def start(data_root, cache, tmp_path):
-    """Starts a search on the tiny data set and ends it with the test whatever happens."""
+def launch(cache):
+    """Starts the command with any arguments and ends it with the test whatever happens."""
     runs = []
 
-    def start(space, *options, **variables):
-        run = Run(space, data_root, tmp_path / f"run{len(runs)}", cache, *options, **variables)
-        runs.append(run)
-        return run, tmp_path / f"run{len(runs) - 1}"
+    def launch(*options, **variables):
+        runs.append(Run(cache, *options, **variables))
+        return runs[-1]
 
-    yield start
+    yield launch
     for run in runs:
         run.end()
+
+
+@pytest.fixture
+def start(launch, data_root, tmp_path):
+    """Starts a new search on the tiny data set."""
+    numbers = itertools.count()
+
+    def start(space, *options, **variables):
+        out = tmp_path / f"run{next(numbers)}"
+        file = write_space(space, out.with_suffix(".yaml"))
+        return launch("--space", file, "--data", data_root, "--out", out, *options, **variables), out
+
+    return start

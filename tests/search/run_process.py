@@ -18,10 +18,8 @@ REPOSITORY = Path(__file__).parents[2]
 class Run:
     """The command as a process of its own, with its output read as it comes."""
 
-    def __init__(self, space: dict, root: Path, out: Path, cache: Path, *options: str, **variables: str):
-        file = out.with_suffix(".yaml")
-        file.write_text(yaml.safe_dump(space))
-        command = [sys.executable, "search/run.py", "--space", file, "--data", root, "--out", out, *options]
+    def __init__(self, cache: Path, *options: str | Path, **variables: str):
+        command = [sys.executable, "search/run.py", *options]
         environment = {**os.environ, "GENIMAGE_CACHE": str(cache), **variables}
         self.lines: list[tuple[float, str]] = []
         self.process = subprocess.Popen(
@@ -91,9 +89,15 @@ def descendants(pid: int) -> list[tuple[int, str]]:
     return found
 
 
+def write_space(space: dict, path: Path) -> Path:
+    path.write_text(yaml.safe_dump(space))
+    return path
+
+
 def read_records(run_dir: Path) -> list[dict]:
-    records = [json.loads(line) for line in (run_dir / "trials.jsonl").read_text().splitlines()]
-    return sorted(records, key=lambda record: record["number"])
+    lines = [json.loads(line) for line in (run_dir / "trials.jsonl").read_text().splitlines()]
+    records = {record["number"]: record for record in lines}  # of a run that was resumed, the last ones
+    return [records[number] for number in sorted(records)]
 
 
 def matrices(run_dir: Path) -> list[list[dict]]:

@@ -34,7 +34,8 @@ class Search:
 
     def __init__(self, run_dir):
         self.run_dir, self.text = run_dir, io.StringIO()
-        self.records = Records(run_dir, OBJECTIVE, 2, started=0.0)
+        self.records = Records(run_dir, OBJECTIVE, 2)
+        self.records.open_session(0.0, 1, 1)
         console = Console(file=self.text, width=200, highlight=False)
         self.display = Display(self.records, 4, math.inf, console)
         self.board = Board(run_dir / "tensorboard")
@@ -42,6 +43,8 @@ class Search:
         self.monitor = Monitor(self.records, self.board, self.display, self.deadline)
 
     def start(self, trial):
+        if trial.config["number"] not in self.records.trials:  # the searcher has noted it before
+            self.records.begin(*trial.config.values())
         self.monitor.on_trial_start(0, [], trial)
 
     def result(self, trial, epoch):
@@ -64,7 +67,7 @@ def test_a_trial_from_start_to_end(search):
     for epoch in (1, 2):
         search.result(baseline, epoch)
     search.monitor.on_trial_complete(0, [], baseline)
-    assert search.records.trials["id0"].state == "completed"
+    assert search.records.trials[0].state == "completed"
     assert "trial   0 starts: baseline" in search.lines[0]
     assert "trial   0 epoch 1/2" in search.lines[1] and "0.1000" in search.lines[1]
     assert "trial   0 completed" in search.lines[3] and "best 0.2000 (trial 0)" in search.lines[3]
@@ -78,7 +81,7 @@ def test_a_trial_that_was_stopped_early(search):
     search.start(searched)
     search.result(searched, 1)
     search.monitor.on_trial_complete(0, [], searched)
-    assert search.records.trials["id3"].state == "stopped"
+    assert search.records.trials[3].state == "stopped"
     assert "trial   3 stopped" in search.lines[-1] and "1 stopped" in search.lines[-1]
 
 
@@ -89,7 +92,7 @@ def test_a_trial_that_the_time_budget_ended(search):
     search.result(searched, 1)
     search.deadline.interrupted.add("id3")
     search.monitor.on_trial_complete(0, [], searched)
-    assert search.records.trials["id3"].state == "interrupted"
+    assert search.records.trials[3].state == "interrupted"
 
 
 def test_a_trial_that_failed_by_itself_says_why_and_keeps_its_epochs(search):
@@ -99,7 +102,7 @@ def test_a_trial_that_failed_by_itself_says_why_and_keeps_its_epochs(search):
     failure = {OBJECTIVE: math.nan, "epoch": 1, "done": True, "error": "the loss is not finite"}
     search.monitor.on_trial_result(0, [], searched, failure)
     search.monitor.on_trial_complete(0, [], searched)
-    record = search.records.trials["id3"]
+    record = search.records.trials[3]
     assert (record.state, record.error, len(record.epochs)) == ("failed", "the loss is not finite", 1)
 
 
@@ -119,8 +122,9 @@ def test_a_trial_that_failed_before_it_started_keeps_its_cause(search, tmp_path)
     failed = trial(2, noise_scale=0.5)
     failed.error_file = str(tmp_path / "error.txt")
     (tmp_path / "error.txt").write_text("Traceback\n  File x\nRuntimeError: the disk is full\n\n")
+    search.start(failed)
     search.monitor.on_trial_error(0, [], failed)
-    record = search.records.trials["id2"]
+    record = search.records.trials[2]
     assert record.state == "failed" and record.error == "the disk is full"
     assert "trial   2 failed: the disk is full" in search.lines[-1]
     read = EventAccumulator(str(tmp_path / "tensorboard" / "trial_0002"))
@@ -132,20 +136,21 @@ def test_a_terminal_keeps_the_cause_of_a_failure_in_sight(search):
     console = Console(file=search.text, width=200, force_terminal=True)
     display = Display(search.records, 4, math.inf, console)
     search.start(trial(1))
-    search.records.trials["id1"].error = "the loss is not finite"
-    display.note_end(search.records.finish("id1"))
+    search.records.trials[1].error = "the loss is not finite"
+    display.note_end(search.records.finish(1))
     assert "the loss is not finite" in search.text.getvalue()
 
 
 def test_a_group_that_dies_while_it_starts_is_tried_again(search):
+    search.start(trial(1))
     search.monitor.on_trial_recover(0, [], trial(1))
-    assert search.records.trials["id1"].retries == 1
+    assert search.records.trials[1].retries == 1
 
 
 def test_an_error_of_the_search_fails_what_was_running(search):
     search.start(trial(0))
     search.monitor.settle("the disk is full")
-    record = search.records.trials["id0"]
+    record = search.records.trials[0]
     assert (record.state, record.error) == ("failed", "the disk is full")
 
 
@@ -153,8 +158,9 @@ def test_an_error_of_the_search_fails_what_was_running(search):
 def test_a_failure_without_a_file_still_has_a_cause(search, tmp_path, file):
     failed = trial(1)
     failed.error_file = file and str(tmp_path / file)
+    search.start(failed)
     search.monitor.on_trial_error(0, [], failed)
-    assert search.records.trials["id1"].error == "unknown cause"
+    assert search.records.trials[1].error == "unknown cause"
 
 
 def test_a_retry_is_counted_and_told(search):
@@ -166,7 +172,7 @@ def test_a_retry_is_counted_and_told(search):
     for epoch in (1, 2):
         search.result(searched, epoch)
     search.monitor.on_trial_complete(0, [], searched)
-    record = search.records.trials["id1"]
+    record = search.records.trials[1]
     assert (record.retries, record.state, len(record.epochs)) == (1, "completed", 2)
     assert any("starts again" in line for line in search.lines)
 

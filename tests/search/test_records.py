@@ -17,6 +17,9 @@ class Clock:
     def time(self):
         return self.now
 
+    def monotonic(self):
+        return self.now
+
 
 @pytest.fixture
 def clock(monkeypatch):
@@ -27,11 +30,11 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def records(tmp_path, clock):
-    return Records(tmp_path, OBJECTIVE, EPOCHS, started=1000.0)
+    return Records(tmp_path, OBJECTIVE, EPOCHS)
 
 
-def config(number, **params):
-    return {"number": number, "role": "searched" if number else "baseline", "params": params}
+def begin(records, number, **params):
+    return records.begin(number, "searched" if number else "baseline", params)
 
 
 def result(epoch, value, *, started=1000.0, train_s=1.0, eval_s=0.5, busy_s=1.5):
@@ -52,11 +55,10 @@ def result(epoch, value, *, started=1000.0, train_s=1.0, eval_s=0.5, busy_s=1.5)
 
 
 def play(records, number, values, *, error=None, interrupted=False, **params):
-    name = f"t{number}"
-    records.begin(name, config(number, **params)).error = error
+    begin(records, number, **params)
     for epoch, value in enumerate(values, start=1):
-        records.add(name, result(epoch, value))
-    return records.finish(name, interrupted=interrupted)
+        records.add(number, result(epoch, value))
+    return records.finish(number, error=error, interrupted=interrupted)
 
 
 def lines(records):
@@ -79,11 +81,11 @@ def lines(records):
     ],
 )
 def test_states(records, values, error, interrupted, state):
-    assert records.begin("t1", config(1)).state == "running"
+    assert begin(records, 2).state == "running"
     record = play(records, 1, values, error=error, interrupted=interrupted)
     assert record.state == state and record.error == error
     assert lines(records)[0]["state"] == state
-    assert records.count(state) == 1 and records.count("running") == 0
+    assert records.count(state) == 1 and records.count("running") == 1
 
 
 def test_the_best_is_the_first_of_the_highest_that_were_completed(records):
@@ -108,12 +110,7 @@ def test_a_line_holds_everything_about_a_trial(records):
     first, second = lines(records)
     assert first["role"] == "baseline" and first["config"] == {} and first["error"] is None
     assert second["config"] == {"noise_scale": 0.3, "mask_kind": "ring"}
-    assert (second["number"], second["trial_id"], second["state"], second["retries"]) == (
-        1,
-        "t1",
-        "stopped",
-        0,
-    )
+    assert (second["number"], second["state"], second["retries"]) == (1, "stopped", 0)
     assert [epoch["epoch"] for epoch in first["epochs"]] == [1, 2]
     epoch = second["epochs"][0]
     assert all(epoch[name] == 0.7 for name in METRICS)
@@ -122,14 +119,13 @@ def test_a_line_holds_everything_about_a_trial(records):
 
 
 def test_lines_are_written_as_trials_finish(records):
-    records.begin("a", config(0))
-    records.begin("b", config(1))
-    records.add("a", result(1, 0.5))
+    for number in (0, 1):
+        begin(records, number)
+        records.add(number, result(1, 0.5))
     assert not (records.run_dir / "trials.jsonl").exists()
-    records.add("b", result(1, 0.6))
-    records.finish("b")
+    records.finish(1)
     assert [line["number"] for line in lines(records)] == [1]
-    records.finish("a")
+    records.finish(0)
     assert [line["number"] for line in lines(records)] == [1, 0]
 
 
@@ -137,7 +133,8 @@ def test_the_table_has_a_row_per_finished_trial_by_number(records):
     play(records, 1, [0.5, 0.7], noise_scale=0.3)
     play(records, 0, [0.5, 0.6])
     play(records, 2, [], error="a worker died, twice", mask_kind="ring")
-    records.begin("t3", config(3))
+    begin(records, 3)
+    records.write_table()
     table = pd.read_csv(records.run_dir / "trials.csv")
     assert table["number"].tolist() == [0, 1, 2]
     assert table["state"].tolist() == ["completed", "completed", "failed"]
@@ -148,67 +145,62 @@ def test_the_table_has_a_row_per_finished_trial_by_number(records):
     assert table["error"][2] == "a worker died, twice"
 
 
+def test_the_table_is_not_written_again_after_each_of_thousands_of_trials(records, clock, monkeypatch):
+    written = []
+    monkeypatch.setattr(module.pd.DataFrame, "to_csv", lambda *_, **__: written.append(wait(clock, 1.0)))
+    monkeypatch.setattr(module.Path, "replace", lambda *_: None)
+    for number in range(120):
+        wait(clock, 1.0)
+        play(records, number, [0.5, 0.6])
+    assert len(written) == 3  # one second of writing in fifty
+
+
+def wait(clock, seconds):
+    clock.now += seconds
+
+
 def test_an_epoch_that_a_retry_went_through_again_replaces_the_first(records):
-    record = records.begin("a", config(0))
-    records.add("a", result(1, 0.5))
-    records.add("a", result(2, 0.6))
-    assert records.begin("a", config(0)) is record
-    records.add("a", result(1, 0.55))
+    record = begin(records, 0)
+    records.add(0, result(1, 0.5))
+    records.add(0, result(2, 0.6))
+    assert records.retry(0, "the worker died").retries == 1
+    records.add(0, result(1, 0.55))
     assert [(e["epoch"], e[OBJECTIVE]) for e in record.epochs] == [(1, 0.55)]
-    records.add("a", result(2, 0.65))
-    assert records.finish("a").state == "completed"
+    records.add(0, result(2, 0.65))
+    assert records.finish(0).state == "completed"
     assert [e[OBJECTIVE] for e in lines(records)[0]["epochs"]] == [0.55, 0.65]
 
 
-def test_timing_before_anything_has_happened(records, clock):
-    clock.now = 1007.0
-    assert records.timing(2, 1) == {"wall_s": 7.0}
-    records.begin("a", config(0))
-    assert records.timing(2, 1) == {"wall_s": 7.0}
+def test_records_that_are_opened_again_are_as_they_were_left(records):
+    records.open_session(990.0, 2, 1)
+    play(records, 0, [0.5, 0.6])
+    play(records, 1, [0.7], noise_scale=0.3)
+    play(records, 2, [0.5], error="a worker died", mask_kind="ring")
+    play(records, 3, [0.5], interrupted=True)
+    begin(records, 4, noise_scale=0.1)
+    records.add(4, result(1, 0.7))
+    records.retry(4, "a worker died")
+    again = Records(records.run_dir, OBJECTIVE, EPOCHS)
+    assert again.trials == records.trials and again.sessions == records.sessions
+    assert again.timing() == records.timing()
 
 
-def tell(records, clock, now, name, epoch, **seconds):
-    clock.now = now
-    records.add(name, result(epoch, 0.5, **seconds))
-
-
-def test_timing_of_a_sequence_worked_by_hand(records, clock):
-    records.begin("a", config(0))
-    tell(records, clock, 1015.0, "a", 1, started=1010.0, train_s=6.0, eval_s=2.0, busy_s=4.0)
-    tell(records, clock, 1020.0, "a", 2, started=1015.5, train_s=6.0, eval_s=2.0, busy_s=4.0)
-    records.finish("a")
-    records.begin("b", config(1))
-    tell(records, clock, 1026.0, "b", 1, started=1020.5, train_s=7.0, eval_s=3.0, busy_s=5.0)
-    records.finish("b")
-    clock.now = 1030.0
-    timing = records.timing(slots=2, groups=1)
-    assert timing == pytest.approx(
-        {
-            "wall_s": 30.0,
-            "startup_s": 10.0,
-            "first_result_s": 15.0,
-            "train_s": 19.0,
-            "eval_s": 7.0,
-            "held_s": 32.0,  # two workers from 1010 to 1026
-            "goodput": 26 / 32,
-            "overhead_per_trial_s": 1.0,  # from 1020 to 1026, five of these busy
-            "workers": 2,
-        }
-    )
-
-
-def test_one_trial_has_no_overhead_of_later_ones(records, clock):
-    records.begin("a", config(0))
-    tell(records, clock, 1015.0, "a", 1, started=1010.0, train_s=4.0, eval_s=1.0, busy_s=5.0)
-    timing = records.timing(slots=1, groups=1)
-    assert timing["overhead_per_trial_s"] is None and timing["goodput"] == 1.0
-
-
-def test_trials_side_by_side_that_are_always_busy_have_no_overhead(records, clock):
-    for name, number in (("a", 0), ("b", 1)):
-        records.begin(name, config(number))
-    tell(records, clock, 1010.0, "a", 1, started=1000.0, train_s=9.0, eval_s=1.0, busy_s=10.0)
-    tell(records, clock, 1012.0, "b", 1, started=1000.0, train_s=11.0, eval_s=1.0, busy_s=12.0)
-    timing = records.timing(slots=2, groups=2)
-    assert timing["goodput"] == pytest.approx(22 / 24)
-    assert 0 <= timing["overhead_per_trial_s"] <= 2  # the first worker idles for two seconds at the end
+def test_a_trial_that_is_resumed_forgets_what_came_after_its_checkpoint(records):
+    play(records, 0, [0.5, 0.6])
+    play(records, 1, [0.5], interrupted=True)
+    begin(records, 2)
+    records.add(2, result(1, 0.7))
+    assert records.resume(1, 1).state == "running" and records.resume(2, 0).epochs == []
+    again = Records(records.run_dir, OBJECTIVE, EPOCHS)
+    assert [(r.state, r.reached) for r in again.in_order()] == [
+        ("completed", 2),
+        ("running", 1),
+        ("running", 0),
+    ]
+    again.add(1, result(2, 0.8))
+    again.finish(1)
+    assert [(line["number"], line["state"]) for line in lines(again)] == [
+        (0, "completed"),
+        (1, "interrupted"),
+        (1, "completed"),
+    ]

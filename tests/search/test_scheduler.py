@@ -1,3 +1,4 @@
+import itertools
 import math
 import time
 from dataclasses import dataclass, field
@@ -6,7 +7,8 @@ import pytest
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from search.scheduler import BaselineKeepingASHA, Deadline, build_scheduler
+from search.records import Records
+from search.scheduler import Deadline, SuccessiveHalving, build_scheduler
 from search.space import Space
 
 OBJECTIVE = "off_family_accuracy"
@@ -29,20 +31,26 @@ def space(epochs=4, **search):
     )
 
 
+NUMBERS = itertools.count()
+
+
 def trial(scheduler, name, role="searched"):
-    stub = StubTrial(name, {"number": 0, "role": role, "params": {}})
-    scheduler.on_trial_add(None, stub)
-    return stub
+    return StubTrial(name, {"number": next(NUMBERS), "role": role, "params": {}})
 
 
 def tell(scheduler, stub, epoch, value):
     return scheduler.on_trial_result(None, stub, {"epoch": epoch, OBJECTIVE: value, "training_iteration": 99})
 
 
+@pytest.fixture
+def records(tmp_path):
+    return Records(tmp_path, OBJECTIVE, 4)
+
+
 @pytest.mark.parametrize("epoch", [1, 3])
-def test_a_poor_trial_is_stopped_at_a_rung(epoch):
-    scheduler = build_scheduler(space(reduction_factor=3))
-    assert isinstance(scheduler, BaselineKeepingASHA)
+def test_a_poor_trial_is_stopped_at_a_rung(records, epoch):
+    scheduler = build_scheduler(space(reduction_factor=3), records)
+    assert isinstance(scheduler, SuccessiveHalving)
     good = [trial(scheduler, f"good{n}") for n in range(3)]
     poor = trial(scheduler, "poor")
     for number, stub in enumerate(good):
@@ -50,22 +58,22 @@ def test_a_poor_trial_is_stopped_at_a_rung(epoch):
     assert tell(scheduler, poor, epoch, 0.5) == TrialScheduler.STOP
 
 
-def test_a_good_trial_goes_on():
-    scheduler = build_scheduler(space())
+def test_a_good_trial_goes_on(records):
+    scheduler = build_scheduler(space(), records)
     for number in range(4):
         tell(scheduler, trial(scheduler, f"t{number}"), 1, 0.5 + number / 100)
     assert tell(scheduler, trial(scheduler, "best"), 1, 0.9) == TrialScheduler.CONTINUE
 
 
-def test_between_two_rungs_nothing_is_stopped():
-    scheduler = build_scheduler(space(epochs=9, grace_period=3, reduction_factor=3))
+def test_between_two_rungs_nothing_is_stopped(records):
+    scheduler = build_scheduler(space(epochs=9, grace_period=3, reduction_factor=3), records)
     for number in range(4):
         tell(scheduler, trial(scheduler, f"t{number}"), 2, 0.9)
     assert tell(scheduler, trial(scheduler, "poor"), 2, 0.1) == TrialScheduler.CONTINUE
 
 
-def test_the_baseline_is_never_stopped_early_and_still_counts():
-    scheduler = build_scheduler(space(reduction_factor=2))
+def test_the_baseline_is_never_stopped_early_and_still_counts(records):
+    scheduler = build_scheduler(space(reduction_factor=2), records)
     good = [trial(scheduler, f"good{n}") for n in range(3)]
     baseline = trial(scheduler, "baseline", role="baseline")
     for epoch in (1, 2, 3):
@@ -74,30 +82,30 @@ def test_the_baseline_is_never_stopped_early_and_still_counts():
         assert tell(scheduler, baseline, epoch, 0.5) == TrialScheduler.CONTINUE
 
     # A strong baseline raises the bar for the others.
-    scheduler = build_scheduler(space(reduction_factor=2))
+    scheduler = build_scheduler(space(reduction_factor=2), records)
     tell(scheduler, trial(scheduler, "baseline", role="baseline"), 1, 0.9)
     assert tell(scheduler, trial(scheduler, "poor"), 1, 0.5) == TrialScheduler.STOP
 
 
-def test_a_full_length_trial_ends():
-    scheduler = build_scheduler(space(epochs=4))
+def test_a_full_length_trial_ends(records):
+    scheduler = build_scheduler(space(epochs=4), records)
     assert tell(scheduler, trial(scheduler, "only"), 4, 0.9) == TrialScheduler.STOP
 
 
-def test_a_grace_period_longer_than_training_is_cut():
-    scheduler = build_scheduler(space(epochs=2, grace_period=10))
+def test_a_grace_period_longer_than_training_is_cut(records):
+    scheduler = build_scheduler(space(epochs=2, grace_period=10), records)
     for number in range(4):
         tell(scheduler, trial(scheduler, f"t{number}"), 1, 0.9)
     assert tell(scheduler, trial(scheduler, "poor"), 1, 0.1) == TrialScheduler.CONTINUE
 
 
-def test_a_single_epoch_can_be_scheduled():
-    scheduler = build_scheduler(space(epochs=1))
+def test_a_single_epoch_can_be_scheduled(records):
+    scheduler = build_scheduler(space(epochs=1), records)
     assert tell(scheduler, trial(scheduler, "only"), 1, 0.5) == TrialScheduler.STOP
 
 
-def test_no_scheduler_stops_nobody():
-    scheduler = build_scheduler(space(scheduler="none"))
+def test_no_scheduler_stops_nobody(records):
+    scheduler = build_scheduler(space(scheduler="none"), records)
     assert type(scheduler) is FIFOScheduler
     stub = trial(scheduler, "poor")
     assert tell(scheduler, stub, 1, 0.0) == TrialScheduler.CONTINUE

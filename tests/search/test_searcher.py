@@ -8,9 +8,11 @@ from optuna.trial import TrialState
 from ray import cloudpickle
 from ray.tune.search import Searcher
 
+from search.records import Records
 from search.scheduler import Deadline
-from search.searcher import StudySearch, build_sampler
+from search.searcher import StudySearch
 from search.space import SearchSection, Space
+from search.study import build_sampler
 
 OBJECTIVE = "off_family_accuracy"
 EPOCHS = 3
@@ -40,9 +42,15 @@ def storage(tmp_path):
     return tmp_path / "study.db"
 
 
+def open_searcher(space, storage, until=math.inf, first=()):
+    folder = storage.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    return StudySearch(space, storage, Deadline(until), Records(folder, OBJECTIVE, EPOCHS), first)
+
+
 @pytest.fixture
 def searcher(storage):
-    return StudySearch(space(), storage, Deadline(math.inf))
+    return open_searcher(space(), storage)
 
 
 def report(searcher, trial_id, epoch, value):
@@ -65,7 +73,7 @@ def trials_on_disk(storage):
 
 
 def test_trial_0_is_the_baseline(searcher, storage):
-    assert searcher.suggest("a") == {"number": 0, "role": "baseline", "params": {}}
+    assert searcher.suggest("a") == {"number": 0, "role": "baseline", "params": {}, "from_epoch": 0}
     second = searcher.suggest("b")
     assert second["number"] == 1 and second["role"] == "searched"
     assert 0.1 <= second["params"]["noise_scale"] <= 1.0
@@ -145,14 +153,16 @@ def test_what_a_search_that_was_ended_leaves_running_fails(searcher, storage):
     report(searcher, "cut off while its last epoch was saved", EPOCHS, 0.7)
     searcher.settle()
     searcher.settle()
-    states = [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
+    searcher.suggest("cut off before its first epoch")
+    searcher.settle()
+    states = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.COMPLETE, TrialState.FAIL]
     assert [trial.state for trial in trials_on_disk(storage)] == states
-    assert trials_on_disk(storage)[2].value == 0.7
+    assert [trial.value for trial in trials_on_disk(storage)][1:] == [0.5, 0.7, None]
 
 
 def test_an_interrupt_while_a_trial_is_settled_does_not_hide_the_others(searcher, storage):
     searcher.suggest("a")
-    searcher._ot_study.tell(0, 0.5)  # the interrupt came before the searcher had noted it
+    searcher._study.tell(0, 0.5)  # the interrupt came before the searcher had noted it
     searcher.suggest("b")
     searcher.settle()
     assert [trial.state for trial in trials_on_disk(storage)] == [TrialState.COMPLETE, TrialState.FAIL]
@@ -170,16 +180,16 @@ def test_failed_trials_do_not_spoil_the_suggestions(searcher, storage):
 
 
 def test_nothing_is_suggested_after_the_deadline(storage):
-    searcher = StudySearch(space(), storage, Deadline(time.time() - 1))
+    searcher = open_searcher(space(), storage, time.time() - 1)
     assert searcher.suggest("a") == Searcher.FINISHED
     assert trials_on_disk(storage) == []
-    assert StudySearch(space(), storage, Deadline(time.time() + 60)).suggest("a")["number"] == 0
+    assert open_searcher(space(), storage, time.time() + 60).suggest("a")["number"] == 0
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_one_seed_gives_one_sequence(tmp_path, sampler):
     def sequence(name, seed):
-        searcher = StudySearch(space(sampler=sampler, seed=seed), tmp_path / name, Deadline(math.inf))
+        searcher = open_searcher(space(sampler=sampler, seed=seed), tmp_path / name)
         return [play(searcher, f"t{n}", 1)["params"] for n in range(8)]
 
     first = sequence("a.db", 1)
@@ -188,35 +198,33 @@ def test_one_seed_gives_one_sequence(tmp_path, sampler):
 
 
 @pytest.mark.parametrize("pickler", [pickle, cloudpickle])
-def test_ray_tune_can_save_it(searcher, storage, pickler):
+def test_ray_tune_can_pickle_it_and_can_save_nothing(searcher, tmp_path, pickler):
     play(searcher, "a")
-    searcher.suggest("b")
-    again = pickler.loads(pickler.dumps(searcher))
-    assert again.suggest("c")["number"] == 2
-    again.on_trial_complete("b", {OBJECTIVE: 0.7, "epoch": EPOCHS})
-    assert [trial.state for trial in trials_on_disk(storage)] == [
-        TrialState.COMPLETE,
-        TrialState.COMPLETE,
-        TrialState.RUNNING,
-    ]
-
-
-def test_it_can_be_saved_and_restored_as_ray_tune_does(searcher, tmp_path, storage):
-    play(searcher, "a")
+    assert isinstance(pickler.loads(pickler.dumps(searcher)), StudySearch)
     searcher.save(str(tmp_path / "searcher.pkl"))
-    other = StudySearch(space(), tmp_path / "other.db", Deadline(math.inf))
-    other.restore(str(tmp_path / "searcher.pkl"))
-    assert other.suggest("b")["number"] == 1
-    assert len(trials_on_disk(storage)) == 2
+    assert not (tmp_path / "searcher.pkl").exists()
+    with pytest.raises(NotImplementedError):
+        searcher.restore(str(tmp_path / "searcher.pkl"))
+
+
+def test_what_was_taken_over_comes_right_after_the_baseline(storage):
+    first = [
+        {"mask_kind": "none", "noise_scale": 0.25},
+        {"mask_kind": "ring", "mask_radius": 0.2, "noise_scale": 0.5},
+    ]
+    searcher = open_searcher(space(), storage, first=first)
+    suggested = [play(searcher, f"t{n}")["params"] for n in range(4)]
+    assert suggested[0] == {} and suggested[1:3] == first and suggested[3] not in first
+    assert [trial.number for trial in trials_on_disk(storage)] == [0, 1, 2, 3]
 
 
 def test_the_search_learns(storage):
-    searcher = StudySearch(space(trials=21), storage, Deadline(math.inf))
+    searcher = open_searcher(space(trials=21), storage)
     params = [play(searcher, f"t{n}", 1)["params"] for n in range(21)]
     distance = [abs(p["noise_scale"] - 0.4) for p in params[1:]]
     assert sum(distance[-6:]) < sum(distance[:6])
 
 
 def test_samplers():
-    assert isinstance(build_sampler(SearchSection(sampler="random")), optuna.samplers.RandomSampler)
-    assert isinstance(build_sampler(SearchSection(sampler="tpe")), optuna.samplers.TPESampler)
+    assert isinstance(build_sampler(SearchSection(sampler="random"), 1), optuna.samplers.RandomSampler)
+    assert isinstance(build_sampler(SearchSection(sampler="tpe"), 1), optuna.samplers.TPESampler)

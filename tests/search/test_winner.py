@@ -22,16 +22,16 @@ CONFIG = {"mask_radius": 0.123456789, "freeze_depth": 2}
 
 @pytest.fixture
 def records(tmp_path):
-    return Records(tmp_path, "off_family_accuracy", 1, started=0.0)
+    return Records(tmp_path, "off_family_accuracy", 1)
 
 
 def play(records, number, value, **params):
     role = "searched" if number else "baseline"
-    records.begin(f"t{number}", {"number": number, "role": role, "params": params})
+    records.begin(number, role, params)
     seconds = dict.fromkeys(("train_s", "eval_s", "wait_s", "busy_s", "started"), 1.0)
     rest = {"epoch": 1, "train_loss": 0.5, "losses": {"sd14": 0.5}, "matrix": {}}
-    records.add(f"t{number}", {**dict.fromkeys(METRICS, value), **seconds, **rest})
-    records.finish(f"t{number}")
+    records.add(number, {**dict.fromkeys(METRICS, value), **seconds, **rest})
+    records.finish(number)
     folder = records.run_dir / "checkpoints" / f"trial_{number:04d}" / "epoch_1"
     folder.mkdir(parents=True)
     (folder / "sd14.safetensors").write_text(f"weights {number}")
@@ -42,7 +42,7 @@ def test_the_winner_s_space_file_trains_the_winner(records):
     play(records, 0, 0.6)
     play(records, 1, 0.8, **CONFIG)
     play(records, 2, 0.7, mask_radius=0.4, freeze_depth=0)
-    keep_winner(SPACE, records, records.run_dir)
+    keep_winner(SPACE, records)
     again = load_space(records.run_dir / "best.yaml")
     assert again.parameters == {} and again.name == "tiny-best"
     assert (again.search.trials, again.search.scheduler) == (2, "none")
@@ -54,7 +54,7 @@ def test_the_winner_s_space_file_trains_the_winner(records):
 def test_only_the_winner_s_weights_are_kept(records):
     play(records, 0, 0.6)
     play(records, 1, 0.8, **CONFIG)
-    keep_winner(SPACE, records, records.run_dir)
+    keep_winner(SPACE, records)
     assert [path.name for path in (records.run_dir / "best").iterdir()] == ["sd14.safetensors"]
     assert (records.run_dir / "best" / "sd14.safetensors").read_text() == "weights 1"
     assert not (records.run_dir / "checkpoints").exists()
@@ -70,12 +70,12 @@ def test_a_baseline_that_won_is_the_only_trial(records):
 
 def test_without_a_winner_nothing_is_promised(records):
     (records.run_dir / "checkpoints" / "trial_0000").mkdir(parents=True)
-    keep_winner(SPACE, records, records.run_dir)
+    keep_winner(SPACE, records)
     assert list(records.run_dir.iterdir()) == []
 
 
 def test_detectors_that_were_not_saved_are_named(records):
     play(records, 0, 0.5)
     records.best.epochs[-1]["losses"]["adm"] = 0.5
-    assert keep_winner(SPACE, records, records.run_dir) == ("adm",)
+    assert keep_winner(SPACE, records) == ("adm",)
     assert (records.run_dir / "best" / "sd14.safetensors").exists()

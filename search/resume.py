@@ -1,0 +1,188 @@
+"""Going on with a run that was cut off or is to have more trials; beginning one where another has ended."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from search.checkpoints import folder_of, newest_whole
+from search.records import LINES, Records
+from search.space import Choices, Parameter, Space, Value, load_space
+from search.study import restore_study
+
+SPACE, ENVIRONMENT = "space.yaml", "environment.json"
+MAY_CHANGE = ("search.trials", "resources.", "data.root")  # none of these changes what a trial gives
+WARM_SHARE = 4  # one in so many trials is taken over from the run before
+Configuration = dict[str, Value]
+
+
+def read_resumed(
+    run_dir: Path, wanted: Path | None, overrides: Mapping[str, Mapping[str, Any]]
+) -> tuple[Space, tuple[str, ...]]:
+    """Read the space of a run that is to go on.
+
+    Args:
+        run_dir: Of the run.
+        wanted: Space file that it should agree with, if the user names one.
+        overrides: Values of the command line by section and key; None is skipped.
+
+    Returns:
+        The space, and in words what differs from before.
+
+    Raises:
+        ValueError: If there is no such run, or the space would be another one.
+    """
+    path = run_dir / SPACE
+    if not path.is_file() or not (run_dir / ENVIRONMENT).is_file():
+        raise ValueError(f"{run_dir} holds no run that could go on: it lacks {SPACE} or {ENVIRONMENT}")
+    before, space = load_space(path), load_space(wanted or path, overrides)
+    changed = _differences(before.model_dump(mode="json"), space.model_dump(mode="json"))
+    refused = [line for key, line in changed.items() if not key.startswith(MAY_CHANGE)]
+    if refused:
+        raise ValueError(
+            f"{run_dir} searches another space: {'; '.join(refused)}. Leave --space out to go on with the "
+            f"old one, or begin a new run that takes over its best configurations: --warm-start {run_dir}"
+        )
+    return space, tuple(changed.values())
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> dict[str, str]:
+    """Say by key what two nested mappings do not share."""
+    found: dict[str, str] = {}
+    for key in dict.fromkeys((*before, *now)):
+        old, new, name = before.get(key), now.get(key), f"{above}{key}"
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found |= _differences(old, new, f"{name}.")
+        elif old != new:
+            found[name] = f"{name}: {json.dumps(old)} then, {json.dumps(new)} now"
+    return found
+
+
+@contextmanager
+def sole_writer(run_dir: Path) -> Iterator[None]:
+    """Keep every other search out of a run directory.
+
+    Raises:
+        ValueError: If another one is at work there.
+    """
+    lock = FileLock(run_dir / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(f"another search is at work in {run_dir}; wait for its end, or end it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def reopen(records: Records, study: Path, name: str) -> None:
+    """Bring a run back to where it can go on: every trial that was cut off, at its last whole checkpoint.
+
+    What a trial reported after that is forgotten and done again, so that the scheduler decides again too.
+    """
+    for record in records.in_order():
+        if record.state in ("running", "interrupted"):
+            epoch = newest_whole(folder_of(records.run_dir, record.number), record.reached)
+            if epoch == records.epochs:  # only the word that it had ended was missing
+                records.finish(record.number)
+            else:
+                records.resume(record.number, epoch)
+    _complete_lines(records)
+    if study.exists():
+        restore_study(study, name, records)
+
+
+def _complete_lines(records: Records) -> None:
+    """Write the line of every trial that had ended, but died before it was written."""
+    path = records.run_dir / LINES
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    written = {line["number"]: line["state"] for line in map(json.loads, lines)}
+    for record in records.in_order():
+        if record.state not in ("running", written.get(record.number)):
+            records.write_line(record.number)
+
+
+def require_same(run_dir: Path, description: Mapping[str, Any]) -> tuple[str, ...]:
+    """Refuse to go on with other images, folds or base weights; note this session in `environment.json`.
+
+    Returns:
+        What else is not as before, in words: versions, commit.
+
+    Raises:
+        ValueError: Naming what differs.
+    """
+    path = run_dir / ENVIRONMENT
+    before = json.loads(path.read_text(encoding="utf-8"))
+    for key in ("protocol", "base", "detector", "objective", "epochs"):
+        if before[key] != json.loads(json.dumps(description[key])):
+            raise ValueError(f"{run_dir} was begun with another {key}: {before[key]}, now {description[key]}")
+    if before["data"]["fingerprint"] != description["data"]["fingerprint"]:
+        raise ValueError(
+            f"{run_dir} was begun with other images than those under {description['data']['root']}"
+        )
+    session = {key: description[key] for key in ("started", "command", "commit", "versions", "hardware")}
+    before["trials"] = description["trials"]
+    before.setdefault("resumed", []).append(session)
+    write_json(path, before)
+    keys = ("versions", "commit")
+    return tuple(_differences({k: before[k] for k in keys}, {k: session[k] for k in keys}).values())
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file at once or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def read_taken_over(run_dir: Path) -> list[Configuration]:
+    """Return what a run that is resumed had taken over from another."""
+    environment = json.loads((run_dir / ENVIRONMENT).read_text(encoding="utf-8"))
+    taken: list[Configuration] = environment.get("warm_start", {}).get("first", [])
+    return taken
+
+
+def take_over(run_dir: Path, space: Space) -> list[Configuration]:
+    """Choose what a new search tries first: the best configurations of another run that this space allows.
+
+    They are run again: values of another space, or of other images, cannot be compared.
+
+    Raises:
+        ValueError: If there is no run, or it completed no configuration that this space allows.
+    """
+    if not (run_dir / SPACE).is_file():
+        raise ValueError(f"--warm-start: {run_dir} holds no run: it lacks {SPACE}")
+    before = load_space(run_dir / SPACE)
+    records = Records(run_dir, before.search.objective, before.training.epochs)
+    done = [r for r in records.in_order() if r.state == "completed" and r.role == "searched"]
+    done.sort(key=lambda record: -record.value(records.objective))
+    allowed = [record.config for record in done if _allows(space, record.config)]
+    if not allowed:
+        raise ValueError(
+            f"--warm-start: of {len(done)} completed configurations in {run_dir} this space allows none"
+        )
+    unique = {json.dumps(config, sort_keys=True): config for config in allowed}
+    return list(unique.values())[: max(1, space.search.trials // WARM_SHARE)]
+
+
+def _allows(space: Space, config: Configuration) -> bool:
+    """Whether a trial of the space could have these values, and no others are left to draw."""
+    wanted = {
+        name
+        for name, parameter in space.parameters.items()
+        if all(config.get(other) in values for other, values in (parameter.when or {}).items())
+    }
+    return set(config) == wanted and all(_within(space.parameters[name], config[name]) for name in wanted)
+
+
+def _within(parameter: Parameter, value: Value) -> bool:
+    if isinstance(parameter, Choices):
+        return value in parameter.choices
+    if isinstance(value, bool | str) or not parameter.low <= value <= parameter.high:
+        return False
+    steps = (value - parameter.low) / parameter.step if parameter.step else 0.0
+    return abs(steps - round(steps)) < 1e-9 and (parameter.type == "float" or float(value).is_integer())
