@@ -2,8 +2,10 @@
 
 import math
 import socket
+import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +17,7 @@ from genimage_core.curriculum import MEASURED, easiest_first
 from genimage_core.data.batches import ImageSet, join
 from genimage_core.data.images import load_images
 from genimage_core.detectors.checkpoint import load_weights, save_checkpoint
-from genimage_core.detectors.detector import build_detector
+from genimage_core.detectors.detector import Detector, build_detector
 from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.evaluation import evaluate
 from genimage_core.metrics import Scores
@@ -30,8 +32,24 @@ from search.space import TrialPlan
 class FoldWorker:
     """Trains the folds that fall to one rank; data and base stay between trials."""
 
-    def __init__(self, job: Job, rank: int, world_size: int, device: torch.device) -> None:
-        self.job, self.device = job, device
+    def __init__(
+        self,
+        job: Job,
+        rank: int,
+        world_size: int,
+        device: torch.device,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Load the images.
+
+        Args:
+            job: What stays the same for every trial.
+            rank: Of this worker.
+            world_size: Number of workers.
+            device: Where it trains.
+            beat: Called at every batch, and now and then while images are loaded.
+        """
+        self.job, self.device, self._beat = job, device, beat
         self.seeds = {fold.name: derive_seed(job.seed, index) for index, fold in enumerate(job.folds)}
         self.folds = job.folds[rank::world_size]
         self.validation = self._load("val", job.search)
@@ -48,7 +66,9 @@ class FoldWorker:
 
     def _load_one(self, name: str, split: str) -> ImageSet:
         job = self.job
-        images = load_images(job.layout, name, split, job.data, job.seed, job.cache)
+        # Decoding on a new node takes its time, and so does waiting for a process that decodes the same.
+        with _beating(self._beat):
+            images = load_images(job.layout, name, split, job.data, job.seed, job.cache)
         if images.identity != job.identities[name, split]:
             raise ValueError(
                 f"{socket.gethostname()} has other {split} images of {name} under {job.layout.root} than the "
@@ -65,7 +85,12 @@ class FoldWorker:
         if not images:
             return {}
         base = build_detector(job.detector, image_size=job.data.image_size, base=f"checkpoint:{job.base}")
-        return evaluate(base.to(self.device), images)
+        return evaluate(self._watched(base.to(self.device)), images)
+
+    def _watched(self, detector: Detector) -> Detector:
+        """Let every batch that goes through a detector be a sign of life."""
+        detector.register_forward_pre_hook(lambda *_: self._beat())
+        return detector
 
     def load(self, plan: TrialPlan) -> None:
         """Make ready for another trial: fresh detectors on the base, fresh optimisers."""
@@ -83,6 +108,7 @@ class FoldWorker:
             dropout=plan.training.dropout,
             drop_path=plan.training.drop_path,
         ).to(self.device)
+        self._watched(detector)
         out = held_out(fold, plan.training, seed)
         order = self._easiest_first([name for name in fold.train if name != out], plan.training.curriculum)
         return FoldTraining(fold, seed, plan, {name: self.training[name] for name in order}, out, detector)
@@ -141,6 +167,23 @@ class FoldWorker:
             kept = deepcopy(run.detector)
             load_weights(folder / f"{run.fold.name}.safetensors", kept)
             run.restore(state, kept)
+
+
+@contextmanager
+def _beating(beat: Callable[[], None]) -> Iterator[None]:
+    done = threading.Event()
+
+    def keep_on() -> None:
+        while not done.wait(1.0):
+            beat()
+
+    thread = threading.Thread(target=keep_on, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _mean_accuracy(scores: Mapping[str, Scores]) -> float:

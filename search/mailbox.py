@@ -1,6 +1,7 @@
 """Commands to the workers of a group, and their answers back."""
 
 import asyncio
+import time
 from typing import Any
 
 
@@ -15,18 +16,28 @@ class Mailbox:
         self._commands: list[asyncio.Queue[Any]] = [asyncio.Queue() for _ in range(workers)]
         self._answers: dict[int, Any] = {}
         self._complete = asyncio.Event()
+        self._alive = time.monotonic()
 
     async def ask(self, command: Any) -> list[Any]:
         """Give a command to every rank and wait for all answers; the answers by rank.
 
         One call, because an asyncio actor does not promise to run two calls in the order they were made.
         """
+        await self.beat()
         self._answers.clear()
         self._complete.clear()
         for queue in self._commands:
             queue.put_nowait(command)
         await self._complete.wait()
         return [self._answers[rank] for rank in sorted(self._answers)]
+
+    async def beat(self) -> None:
+        """Take note that a worker is alive and at work."""
+        self._alive = time.monotonic()
+
+    async def silence(self) -> float:
+        """Seconds since any worker gave a sign of life."""
+        return time.monotonic() - self._alive
 
     async def end(self) -> None:
         """Tell every rank to end."""
@@ -39,6 +50,7 @@ class Mailbox:
 
     async def answer(self, rank: int, answer: Any) -> None:
         """Deliver what `rank` has to say to the last command."""
+        await self.beat()
         self._answers[rank] = answer
         if len(self._answers) == len(self._commands):
             self._complete.set()

@@ -69,6 +69,7 @@ class ResourcesSection(_Section):
     workers_per_trial: Literal["auto"] | int = "auto"
     gpus_per_worker: Literal["auto"] | float = "auto"
     cpus_per_worker: Literal["auto"] | float = "auto"
+    hang_limit_s: float = Field(default=600.0, ge=10)
 
     @model_validator(mode="after")
     def _check(self) -> "ResourcesSection":

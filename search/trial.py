@@ -25,12 +25,15 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], job: Job, space: Space, shape: GroupShape) -> None:
         """Start the worker group and load the first trial."""
         self._job, self._space, self._shape = job, space, shape
-        self._group = WorkerGroup(job, shape)
+        self._group = self._start_group()
         try:
             self._begin(config)
         except BaseException:
             self._group.close()
             raise
+
+    def _start_group(self) -> WorkerGroup:
+        return WorkerGroup(self._job, self._shape, self._space.resources.hang_limit_s)
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._epoch, self._error = 0, ""
@@ -97,7 +100,7 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
         except WorkerGroupDied:
             # Between two trials nobody watches the workers, and Ray Tune does not retry a failed hand-over.
             self._group.close()
-            self._group = WorkerGroup(self._job, self._shape)
+            self._group = self._start_group()
             self._begin(new_config)
         return True
 

@@ -22,6 +22,7 @@ def keep_winner(space: Space, records: Records) -> tuple[str, ...]:
     """
     best, run_dir = records.best, records.run_dir
     if best is None:
+        drop_useless(records, but=None)
         return ()
     path = run_dir / "best.yaml"
     path.write_text(HEADER.format(path=path.name) + dump_space(fix(space, best)), encoding="utf-8")
@@ -55,6 +56,8 @@ def drop_useless(records: Records, but: TrialRecord | None) -> None:
         folder = folder_of(records.run_dir, record.number)
         if ended and record is not but and folder.exists():
             shutil.rmtree(folder)
+            if not any(folder.parent.iterdir()):
+                folder.parent.rmdir()
 
 
 def fix(space: Space, best: TrialRecord) -> Space:

@@ -4,9 +4,11 @@ Ray Train starts six processes and more for every `fit()`. Here one `fit()` serv
 many trials, so that processes, device contexts, decoded images and base weights stay.
 """
 
+import math
 import threading
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from search.checkpoints import Contents
 from search.errors import last_line, one_line
 from search.job import FoldResult, Job
 from search.mailbox import Mailbox
+from search.orphans import note_placement_group, remove_group, remove_orphans
 from search.space import TrialPlan
 
 if TYPE_CHECKING:
@@ -58,16 +61,26 @@ class Failure:
 class WorkerGroup:
     """Starts workers through Ray Train and gives them commands until it is closed."""
 
-    def __init__(self, job: Job, shape: GroupShape) -> None:
-        self._shape = shape
-        self._mailbox = ray.remote(num_cpus=0)(Mailbox).remote(shape.workers)
+    def __init__(self, job: Job, shape: GroupShape, hang_limit_s: float) -> None:
+        """Start the workers.
+
+        Args:
+            job: What stays the same for every trial.
+            shape: How many workers, and how big.
+            hang_limit_s: A group that is silent for longer while it works, is taken for dead.
+        """
+        self._shape, self._hang_limit_s = shape, hang_limit_s
+        # A name of its own: Ray Train takes up an old run of the same name without asking.
+        self._name, self._groups = f"workers-{uuid.uuid4().hex[:8]}", job.run_dir / "workers"
+        remove_orphans(self._groups)
+        self._mailbox = ray.remote(num_cpus=0)(Mailbox).options(name=self._name).remote(shape.workers)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._fit, args=(job,), daemon=True, name="worker-group")
         self._thread.start()
 
     def _fit(self, job: Job) -> None:
         try:
-            _build_trainer(job, self._shape, self._mailbox).fit()
+            _build_trainer(job, self._shape, self._mailbox, self._name).fit()
         except BaseException as error:  # told to whoever waits for an answer
             self._error = error
 
@@ -93,25 +106,36 @@ class WorkerGroup:
             self._mailbox.end.remote()
             self._thread.join(timeout_s)
         ray.kill(self._mailbox)
+        if self._thread.is_alive():  # a worker that hangs does not hear that it should end
+            remove_group(self._groups, self._name)
 
     def _call(self, command: tuple[Any, ...]) -> list[Any]:
         answers = self._mailbox.ask.remote(command)
         while not ray.wait([answers], timeout=POLL_S)[0]:
             if not self._thread.is_alive():
-                raise WorkerGroupDied(f"the worker group ended during {command[0]!r}: {self._cause()}")
+                cause, silence = self._cause(), self._silence()
+                raise WorkerGroupDied(f"{cause}, noticed {silence:.0f} s after the last sign of life")
+            if (silence := self._silence()) > self._hang_limit_s:
+                raise WorkerGroupDied(
+                    f"the workers hang: no sign of life for {silence:.0f} s (resources.hang_limit_s)"
+                )
         received: Sequence[Any] = ray.get(answers)
         failures = [answer.text for answer in received if isinstance(answer, Failure)]
         if failures:
             raise CommandFailed("; ".join(dict.fromkeys(failures)))
         return list(received)
 
+    def _silence(self) -> float:
+        seconds: float = ray.get(self._mailbox.silence.remote())
+        return seconds
+
     def _cause(self) -> str:
         failures = getattr(self._error, "worker_failures", None) or {}
         causes = [f"worker {rank}: {last_line(str(error))}" for rank, error in failures.items()]
-        return "; ".join(causes) or one_line(self._error)
+        return "; ".join(causes) or f"the worker group ended: {one_line(self._error)}"
 
 
-def _build_trainer(job: Job, shape: GroupShape, mailbox: Any) -> Any:
+def _build_trainer(job: Job, shape: GroupShape, mailbox: Any, name: str) -> Any:
     # Imported here: the process that only searches never needs it.
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
@@ -121,13 +145,12 @@ def _build_trainer(job: Job, shape: GroupShape, mailbox: Any) -> Any:
     # trained apart, have no use for.
     return DataParallelTrainer(
         serve,
-        train_loop_config={"job": job, "shape": shape, "mailbox": mailbox},
+        train_loop_config={"job": job, "shape": shape, "mailbox": mailbox, "name": name},
         scaling_config=ScalingConfig(
             num_workers=shape.workers, use_gpu=shape.gpus > 0, resources_per_worker=resources
         ),
         run_config=RunConfig(
-            # A name of its own: Ray Train takes up an old run of the same name without asking.
-            name=f"workers-{uuid.uuid4().hex[:8]}",
+            name=name,
             storage_path=str(job.run_dir / "workers"),
             failure_config=FailureConfig(max_failures=0, controller_failure_limit=3),
         ),
@@ -144,18 +167,34 @@ def serve(config: dict[str, Any]) -> None:
 
     context = train.get_context()
     rank, mailbox = context.get_world_rank(), config["mailbox"]
+    if rank == 0:
+        note_placement_group(config["job"].run_dir / "workers", config["name"])
+    beat = _throttled(lambda: mailbox.beat.remote())
     torch.set_num_threads(max(1, int(config["shape"].cpus + 0.5)))
     worker: FoldWorker | None = None
     while (command := ray.get(mailbox.next.remote(rank))) is not None:
         try:
             if worker is None:
-                worker = FoldWorker(config["job"], rank, context.get_world_size(), get_device())
+                worker = FoldWorker(config["job"], rank, context.get_world_size(), get_device(), beat)
             answer = _obey(worker, rank, command)
         except torch.AcceleratorError:
             raise  # the device is lost to this process; another group must take over
         except Exception as error:  # the trial fails with this text; the worker is there for the next
             answer = Failure(f"{type(error).__name__}: {error}")
         ray.get(mailbox.answer.remote(rank, answer))
+
+
+def _throttled(act: Callable[[], object], every_s: float = 1.0) -> Callable[[], None]:
+    """Return a function that acts at most once in a while, however often it is called."""
+    last = -math.inf
+
+    def maybe() -> None:
+        nonlocal last
+        if time.monotonic() - last >= every_s:
+            last = time.monotonic()
+            act()
+
+    return maybe
 
 
 def _obey(worker: "FoldWorker", rank: int, command: tuple[Any, ...]) -> Any:

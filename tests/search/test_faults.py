@@ -112,3 +112,36 @@ def test_the_time_budget_ends_trials_between_epochs(space, start):
     assert trial.state.name == "PRUNED"
     assert list(trial.intermediate_values) == [epoch["epoch"] for epoch in record["epochs"]]
     assert "interrupted" in (run_dir / "report" / "report.md").read_text()
+
+
+def process_of(run, name):
+    [pid] = [pid for pid, command in descendants(run.process.pid) if name in command]
+    return pid
+
+
+@pytest.mark.slow
+def test_a_killed_trial_gives_its_workers_back_and_goes_on(finished, space, start):
+    run, run_dir = start(space)
+    run.wait_for(r"trial +0 epoch 2/", 300)
+    os.kill(process_of(run, "ray::ResourceTrainable"), signal.SIGKILL)
+    killed = time.time()
+    assert run.wait_for(r"trial +0 starts again", 60) - killed <= 15
+    assert run.finish() == 0, run.text
+    assert states(run_dir) == ["completed", "completed"]
+    assert matrices(run_dir) == matrices(finished[0])
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_taken_for_dead_after_the_limit(finished, space, start):
+    limited = {**space, "resources": {**space["resources"], "hang_limit_s": 10}}
+    run, run_dir = start(limited)
+    run.wait_for(r"trial +0 epoch 2/", 300)
+    hanging = run.workers()[0]
+    os.kill(hanging, signal.SIGSTOP)
+    stopped = time.time()
+    noticed = run.wait_for(r"trial +0 starts again: .*hang: no sign of life for 1\d s", 90)
+    assert 10 <= noticed - stopped <= 25
+    assert run.finish() == 0, run.text
+    assert states(run_dir) == ["completed", "completed"]
+    assert matrices(run_dir) == matrices(finished[0])
+    assert not Path(f"/proc/{hanging}").exists(), "the worker that hangs is still there"

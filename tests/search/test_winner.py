@@ -3,7 +3,7 @@ import pytest
 from search.records import METRICS, Records
 from search.searcher import suggest_parameters
 from search.space import Space, load_space, settle
-from search.winner import fix, keep_winner
+from search.winner import drop_useless, fix, keep_winner
 
 SPACE = Space(
     name="tiny",
@@ -55,7 +55,7 @@ def test_only_the_winner_s_weights_are_kept(records):
     play(records, 0, 0.6)
     play(records, 1, 0.8, **CONFIG)
     keep_winner(SPACE, records)
-    assert [path.name for path in (records.run_dir / "best").iterdir()] == ["sd14.safetensors"]
+    assert {path.name for path in (records.run_dir / "best").iterdir()} == {"sd14.safetensors", "trial.json"}
     assert (records.run_dir / "best" / "sd14.safetensors").read_text() == "weights 1"
     assert not (records.run_dir / "checkpoints").exists()
 
@@ -69,8 +69,7 @@ def test_a_baseline_that_won_is_the_only_trial(records):
 
 
 def test_without_a_winner_nothing_is_promised(records):
-    (records.run_dir / "checkpoints" / "trial_0000").mkdir(parents=True)
-    keep_winner(SPACE, records)
+    assert keep_winner(SPACE, records) == ()
     assert list(records.run_dir.iterdir()) == []
 
 
@@ -79,3 +78,26 @@ def test_detectors_that_were_not_saved_are_named(records):
     records.best.epochs[-1]["losses"]["adm"] = 0.5
     assert keep_winner(SPACE, records) == ("adm",)
     assert (records.run_dir / "best" / "sd14.safetensors").exists()
+
+
+def test_of_a_search_that_goes_on_the_best_so_far_and_what_was_cut_off_keep_their_checkpoints(records):
+    play(records, 0, 0.6)
+    play(records, 1, 0.8, **CONFIG)
+    records.begin(2, "searched", CONFIG)
+    (records.run_dir / "checkpoints" / "trial_0002").mkdir()
+    drop_useless(records, but=records.best)
+    kept = sorted(path.name for path in (records.run_dir / "checkpoints").iterdir())
+    assert kept == ["trial_0001", "trial_0002"]
+
+
+def test_a_search_that_is_extended_keeps_its_winner_or_exchanges_it(records):
+    play(records, 0, 0.6)
+    play(records, 1, 0.8, **CONFIG)
+    keep_winner(SPACE, records)
+    play(records, 2, 0.7, **CONFIG)
+    assert keep_winner(SPACE, records) == ()
+    weights = records.run_dir / "best" / "sd14.safetensors"
+    assert weights.read_text() == "weights 1"
+    play(records, 3, 0.9, **CONFIG)
+    keep_winner(SPACE, records)
+    assert weights.read_text() == "weights 3" and not (records.run_dir / "checkpoints").exists()
