@@ -8,6 +8,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from search.checkpoints import trial_name
+from search.errors import story_of
 from search.records import Records, State, TrialRecord
 
 STATES: tuple[State, ...] = ("completed", "stopped", "interrupted", "failed", "running")
@@ -38,8 +40,7 @@ class Display:
 
     def note_start(self, record: TrialRecord) -> None:
         """Tell that a trial starts, and with what."""
-        config = ", ".join(f"{name} {_short(value)}" for name, value in record.config.items())
-        self._say(f"trial {record.number:>3} starts: {config or record.role}")
+        self._say(f"trial {record.number:>3} starts: {_settings(record)}")
 
     def note_epoch(self, record: TrialRecord) -> None:
         """Tell that a trial has finished an epoch."""
@@ -52,9 +53,13 @@ class Display:
 
     def note_end(self, record: TrialRecord) -> None:
         """Tell what became of a trial."""
-        cause = f": {record.error}" if record.error else ""
-        say = self.note if record.error else self._say
-        say(f"trial {record.number:>3} {record.state}{cause}  |  {self.summary()}")
+        if not record.error:
+            self._say(f"trial {record.number:>3} {record.state}  |  {self.summary()}")
+            return
+        self.note(f"trial {record.number:>3} {record.state}: {record.error}")
+        self.note(f"  with {_settings(record)}")
+        self.note(f"  the full story: {story_of(self._records.run_dir, trial_name(record.number))}")
+        self.note(f"  {self.summary()}")
 
     def note(self, text: str) -> None:
         """Say something that is neither."""
@@ -105,6 +110,10 @@ class Display:
         last = record.epochs[-1]
         value = f"{record.value(self._records.objective):.4f}"
         table.add_row(number, record.state, str(last["epoch"]), value, f"{last['in_domain_accuracy']:.4f}")
+
+
+def _settings(record: TrialRecord) -> str:
+    return ", ".join(f"{name} {_short(value)}" for name, value in record.config.items()) or record.role
 
 
 def _short(value: object) -> str:

@@ -14,6 +14,12 @@ def one_line(error: BaseException | None) -> str:
     return lines[0] if lines else type(cause).__name__
 
 
+def with_notes(error: BaseException) -> str:
+    """Say on one line where an error happened, which one, and what it says."""
+    notes = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
+    return f"{notes}{type(error).__name__}: {error}"
+
+
 def last_line(traceback: str) -> str:
     """Return the last line of a traceback: the error."""
     lines = _lines(traceback)
@@ -22,6 +28,20 @@ def last_line(traceback: str) -> str:
 
 def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def story_of(run_dir: Path, trial: str) -> Path:
+    """Where the whole story of what went wrong with a trial is."""
+    return run_dir / "errors" / f"{trial}.log"
+
+
+def keep_story(story: str, run_dir: Path, trial: str) -> Path:
+    """Add what happened to a trial to its log in the run directory."""
+    path = story_of(run_dir, trial)
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(story.rstrip() + "\n\n")
+    return path
 
 
 def keep_traceback(error: BaseException, run_dir: Path) -> Path:

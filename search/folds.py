@@ -127,7 +127,14 @@ class FoldWorker:
 
     def epoch(self, epoch: int) -> dict[str, FoldResult]:
         """Train every fold for one epoch (counted from 0) and evaluate it on all search generators."""
-        return {run.fold.name: self._epoch(run, epoch) for run in self.running}
+        return {run.fold.name: self._named_epoch(run, epoch) for run in self.running}
+
+    def _named_epoch(self, run: FoldTraining, epoch: int) -> FoldResult:
+        try:
+            return self._epoch(run, epoch)
+        except Exception as error:
+            error.add_note(f"detector of {run.fold.name}")
+            raise
 
     def _epoch(self, run: FoldTraining, epoch: int) -> FoldResult:
         if run.ended:

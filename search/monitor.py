@@ -8,7 +8,7 @@ from ray.tune import Callback
 from search.board import Board
 from search.checkpoints import trial_name
 from search.display import Display
-from search.errors import last_line
+from search.errors import keep_story, last_line, story_of
 from search.records import Records
 from search.scheduler import Deadline
 from search.winner import drop_useless
@@ -35,6 +35,7 @@ class Monitor(Callback):  # type: ignore[misc]
         """Note an epoch, or why there is none."""
         if "error" in result:
             self._records.trials[trial.config["number"]].error = result["error"]
+            self._keep(trial, result["story"])
             return
         record = self._records.add(trial.config["number"], result)
         self._board.write_epoch(trial_name(record.number), result)
@@ -46,13 +47,14 @@ class Monitor(Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that a trial is tried again after a worker died."""
-        cause = _cause(trial)
+        cause = self._cause(trial)
         record = self._records.retry(trial.config["number"], cause)
         self._display.note(f"trial {record.number:>3} starts again: {cause}")
+        self._display.note(f"  the full story: {story_of(self._records.run_dir, trial_name(record.number))}")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that a trial failed for good."""
-        self._end(trial.config["number"], error=_cause(trial))
+        self._end(trial.config["number"], error=self._cause(trial))
 
     def settle(self, error: str | None = None) -> None:
         """Note the end of every trial that a search has left running: by an error, or else by the user."""
@@ -68,8 +70,14 @@ class Monitor(Callback):  # type: ignore[misc]
         drop_useless(self._records, but=self._records.best)
         self._display.note_end(record)
 
+    def _keep(self, trial: Any, story: str) -> None:
+        keep_story(story, self._records.run_dir, trial_name(trial.config["number"]))
 
-def _cause(trial: Any) -> str:
-    path = trial.error_file and Path(trial.error_file)
-    text = path.read_text(encoding="utf-8", errors="replace") if path and path.exists() else "unknown cause"
-    return last_line(text).removeprefix("RuntimeError: ") or "unknown cause"
+    def _cause(self, trial: Any) -> str:
+        """Say on one line why Ray Tune lost a trial; keep the rest."""
+        path = trial.error_file and Path(trial.error_file)
+        text = (
+            path.read_text(encoding="utf-8", errors="replace") if path and path.exists() else "unknown cause"
+        )
+        self._keep(trial, text)
+        return last_line(text).removeprefix("RuntimeError: ") or "unknown cause"

@@ -36,14 +36,14 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
         return WorkerGroup(self._job, self._shape, self._space.resources.hang_limit_s)
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._epoch, self._error = 0, ""
+        self._epoch, self._error, self._story = 0, "", ""
         self._plan = settle(self._space, config["params"], baseline=config["role"] == "baseline")
         self._from_epoch = config["from_epoch"]
         self._checkpoints = folder_of(self._job.run_dir, config["number"])
         try:
             self._group.load(self._plan, self._job.run_dir / "tensorboard" / trial_name(config["number"]))
         except CommandFailed as error:
-            self._error = f"before the first epoch: {error}"
+            self._error, self._story = f"before the first epoch: {error}", error.story
 
     def step(self) -> dict[str, Any]:
         """Train and evaluate one epoch of every fold."""
@@ -54,7 +54,7 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
                 self._from_epoch = 0
             return self._failure() if self._error else self._run_epoch()
         except CommandFailed as error:
-            self._error = str(error)
+            self._error, self._story = str(error), error.story
             return self._failure()
         except BaseException:
             # Ray Tune throws this actor away; its workers must not keep the CPUs of the next one.
@@ -67,6 +67,7 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
             "epoch": self._epoch,
             "done": True,
             "error": self._error,
+            "story": self._story,
         }
 
     def _run_epoch(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ many trials, so that processes, device contexts, decoded images and base weights
 import math
 import threading
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from search.checkpoints import Contents
-from search.errors import last_line, one_line
+from search.errors import last_line, one_line, with_notes
 from search.job import FoldResult, Job
 from search.mailbox import Mailbox
 from search.orphans import note_placement_group, remove_group, remove_orphans
@@ -33,7 +34,15 @@ class WorkerGroupDied(RuntimeError):
 
 
 class CommandFailed(RuntimeError):
-    """A worker could not do what it was told; the group is there for the next trial."""
+    """A worker could not do what it was told; the group is there for the next trial.
+
+    Attributes:
+        story: Tracebacks of the workers.
+    """
+
+    def __init__(self, text: str, story: str) -> None:
+        super().__init__(text)
+        self.story = story
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,7 @@ class Failure:
     """An error inside a command; the worker itself lives on."""
 
     text: str
+    story: str
 
 
 class WorkerGroup:
@@ -69,7 +79,7 @@ class WorkerGroup:
             shape: How many workers, and how big.
             hang_limit_s: A group that is silent for longer while it works, is taken for dead.
         """
-        self._shape, self._hang_limit_s = shape, hang_limit_s
+        self._job, self._shape, self._hang_limit_s = job, shape, hang_limit_s
         # A name of its own: Ray Train takes up an old run of the same name without asking.
         self._name, self._groups = f"workers-{uuid.uuid4().hex[:8]}", job.run_dir / "workers"
         remove_orphans(self._groups)
@@ -120,9 +130,10 @@ class WorkerGroup:
                     f"the workers hang: no sign of life for {silence:.0f} s (resources.hang_limit_s)"
                 )
         received: Sequence[Any] = ray.get(answers)
-        failures = [answer.text for answer in received if isinstance(answer, Failure)]
+        failures = [answer for answer in received if isinstance(answer, Failure)]
         if failures:
-            raise CommandFailed("; ".join(dict.fromkeys(failures)))
+            text = "; ".join(dict.fromkeys(failure.text for failure in failures))
+            raise CommandFailed(text, "\n".join(failure.story for failure in failures))
         return list(received)
 
     def _silence(self) -> float:
@@ -131,8 +142,11 @@ class WorkerGroup:
 
     def _cause(self) -> str:
         failures = getattr(self._error, "worker_failures", None) or {}
-        causes = [f"worker {rank}: {last_line(str(error))}" for rank, error in failures.items()]
+        causes = [f"worker {rank} ({self._folds(rank)}): {last_line(str(e))}" for rank, e in failures.items()]
         return "; ".join(causes) or f"the worker group ended: {one_line(self._error)}"
+
+    def _folds(self, rank: int) -> str:
+        return ", ".join(fold.name for fold in self._job.folds[rank :: self._shape.workers])
 
 
 def _build_trainer(job: Job, shape: GroupShape, mailbox: Any, name: str) -> Any:
@@ -180,7 +194,7 @@ def serve(config: dict[str, Any]) -> None:
         except torch.AcceleratorError:
             raise  # the device is lost to this process; another group must take over
         except Exception as error:  # the trial fails with this text; the worker is there for the next
-            answer = Failure(f"{type(error).__name__}: {error}")
+            answer = Failure(with_notes(error), traceback.format_exc())
         ray.get(mailbox.answer.remote(rank, answer))
 
 

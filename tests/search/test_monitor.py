@@ -100,10 +100,12 @@ def test_a_trial_that_failed_by_itself_says_why_and_keeps_its_epochs(search):
     search.start(searched)
     search.result(searched, 1)
     failure = {OBJECTIVE: math.nan, "epoch": 1, "done": True, "error": "the loss is not finite"}
+    failure["story"] = "Traceback\n  line 1"
     search.monitor.on_trial_result(0, [], searched, failure)
     search.monitor.on_trial_complete(0, [], searched)
     record = search.records.trials[3]
     assert (record.state, record.error, len(record.epochs)) == ("failed", "the loss is not finite", 1)
+    assert "line 1" in (search.run_dir / "errors" / "trial_0003.log").read_text()
 
 
 def test_what_a_search_that_was_ended_leaves_running_is_settled(search):
@@ -126,7 +128,10 @@ def test_a_trial_that_failed_before_it_started_keeps_its_cause(search, tmp_path)
     search.monitor.on_trial_error(0, [], failed)
     record = search.records.trials[2]
     assert record.state == "failed" and record.error == "the disk is full"
-    assert "trial   2 failed: the disk is full" in search.lines[-1]
+    screen = search.lines[-4:]
+    assert screen[0] == "trial   2 failed: the disk is full" and screen[1] == "  with noise_scale 0.5"
+    log = search.run_dir / "errors" / "trial_0002.log"
+    assert screen[2] == f"  the full story: {log}" and "File x" in log.read_text()
     read = EventAccumulator(str(tmp_path / "tensorboard" / "trial_0002"))
     read.Reload()
     assert "_hparams_/session_start_info" in read.summary_metadata
