@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 CONTENTS = "contents.json"
+RECORDS_BYTES = 4 * 2**20  # journal, study and TensorBoard of the trials that are under way
 _CHUNK = 4 * 2**20
 Contents = dict[str, int]  # file name -> CRC-32
 
@@ -59,6 +60,13 @@ def newest_whole(folder: Path, at_most: int) -> int:
     """Return the last epoch up to `at_most` whose checkpoint is as it was written; 0 if there is none."""
     epochs = sorted((epoch for epoch, _ in _epochs(folder) if epoch <= at_most), reverse=True)
     return next((epoch for epoch in epochs if is_whole(folder / f"epoch_{epoch}")), 0)
+
+
+def room_for_more(run_dir: Path) -> bool:
+    """Whether the disk holds two more checkpoints as large as the largest there is, and the records."""
+    saved = (run_dir / "checkpoints").glob("*/epoch_*")
+    largest = max((sum(file.stat().st_size for file in folder.iterdir()) for folder in saved), default=0)
+    return shutil.disk_usage(run_dir).free >= 2 * largest + RECORDS_BYTES
 
 
 def is_whole(checkpoint: Path) -> bool:

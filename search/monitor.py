@@ -6,7 +6,7 @@ from typing import Any
 from ray.tune import Callback
 
 from search.board import Board
-from search.checkpoints import trial_name
+from search.checkpoints import room_for_more, trial_name
 from search.display import Display
 from search.errors import keep_story, last_line, story_of
 from search.records import Records
@@ -40,6 +40,9 @@ class Monitor(Callback):  # type: ignore[misc]
         record = self._records.add(trial.config["number"], result)
         self._board.write_epoch(trial_name(record.number), result)
         self._display.note_epoch(record)
+        if not self._deadline.full and not room_for_more(self._records.run_dir):
+            self._deadline.full = True
+            self._display.note("no room for another checkpoint: ending after this epoch")
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that a trial came to its end: of its epochs, early, or by an error of its own."""

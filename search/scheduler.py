@@ -45,18 +45,19 @@ class Deadline(Stopper):  # type: ignore[misc]
     Attributes:
         at: Unix time.
         called: Whether the user has ended the search.
+        full: Whether there is no room on the disk to go on.
         interrupted: Trials that would have gone on.
     """
 
     def __init__(self, at: float) -> None:
         self.at = at
-        self.called = False
+        self.called = self.full = False
         self.interrupted: set[str] = set()
 
     @property
     def passed(self) -> bool:
         """Whether no further epoch is to start."""
-        return self.called or time.time() >= self.at
+        return self.called or self.full or time.time() >= self.at
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether the trial that gave `result` should stop."""

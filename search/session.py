@@ -73,10 +73,12 @@ class Searched:
     Attributes:
         records: Every trial.
         interrupted: Whether the user ended it.
+        full: Whether it ended because the disk has no more room.
     """
 
     records: Records
     interrupted: bool
+    full: bool
 
 
 def check(
@@ -143,7 +145,7 @@ def execute(
         job = _build_job(checked, inputs, plan, console)
         deadline = Deadline(time.time() + (time_budget or math.inf))
         _search(checked, job, plan, records, deadline, console)
-    return Searched(records, deadline.called)
+    return Searched(records, deadline.called, deadline.full)
 
 
 def _open_records(
@@ -180,7 +182,9 @@ def conclude(checked: Checked, searched: Searched, console: Console) -> int:
     console.print(f"report {write_report(run_dir)}")
     if records.best is None:
         console.print(f"no trial completed; the logs are in {run_dir / 'logs'}")
-    return 130 if searched.interrupted else 0 if records.best else 1
+    if searched.full:
+        console.print(f"make room on the disk of {run_dir}, then go on with --resume {run_dir}")
+    return 130 if searched.interrupted else 0 if records.best and not searched.full else 1
 
 
 def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Console) -> Job:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from optuna.exceptions import StorageInternalError
 from ray import tune
 
 from search.board import Board
@@ -85,10 +86,17 @@ def run_search(
         cause = one_line(error)
         raise
     finally:
-        try:
-            monitor.settle(cause)
-        finally:
-            searcher.settle()
+        _settle(monitor, searcher, cause)
+
+
+def _settle(monitor: Monitor, searcher: StudySearch, cause: str | None) -> None:
+    """Note the end of what was running; on a disk that is full `--resume` does so, once there is room."""
+    try:
+        monitor.settle(cause)
+        searcher.settle()
+    except (OSError, StorageInternalError):
+        if cause is None:
+            raise
 
 
 def _name(trial: Any) -> str:

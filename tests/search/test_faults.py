@@ -1,15 +1,18 @@
 """What goes wrong for real: killed workers, a training that cannot be, Ctrl-C, and time that runs out."""
 
+import contextlib
 import json
 import os
 import re
+import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 import torch
-from run_process import descendants, matrices, read_records, study_of
+from run_process import descendants, matrices, read_records, study_of, write_space
 
 from genimage_core.detectors.checkpoint import save_checkpoint
 from genimage_core.detectors.detector import build_detector
@@ -149,3 +152,54 @@ def test_a_worker_that_hangs_is_taken_for_dead_after_the_limit(finished, space, 
     assert states(run_dir) == ["completed", "completed"]
     assert matrices(run_dir) == matrices(finished[0])
     assert not Path(f"/proc/{hanging}").exists(), "the worker that hangs is still there"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own with room for the records and few checkpoints."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=80m", "tmpfs", folder], check=False)
+    if mounted.returncode:
+        pytest.skip("only root can mount")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_ends_the_search_and_it_goes_on_with_room(
+    finished, space, launch, small_disk, data_root, tmp_path
+):
+    file, run_dir = write_space(space, tmp_path / "space.yaml"), small_disk / "run"
+    run = launch("--space", file, "--data", data_root, "--out", run_dir)
+    run.wait_for(r"trial +0 epoch 2/", 300)
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - 2 * 2**20))
+    assert run.finish(60) == 1, run.text
+    assert "no room for another checkpoint" in run.text and "--resume" in run.text
+    assert states(run_dir) == ["interrupted"]
+    ballast.unlink()
+    again = launch("--resume", run_dir)
+    assert again.finish() == 0, again.text
+    assert states(run_dir) == ["completed", "completed"]
+    assert matrices(run_dir) == matrices(finished[0])
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_at_once_loses_nothing_that_was_noted(
+    finished, space, launch, small_disk, data_root, tmp_path
+):
+    file, run_dir = write_space(space, tmp_path / "space.yaml"), small_disk / "run"
+    run = launch("--space", file, "--data", data_root, "--out", run_dir)
+    run.wait_for(r"trial +0 epoch 2/", 300)
+    with (small_disk / "ballast").open("wb") as ballast, contextlib.suppress(OSError):
+        while True:
+            ballast.write(bytes(2**12))
+            ballast.flush()
+    assert run.finish(120) == 1, run.text
+    assert "No space left" in run.text or "no room" in run.text
+    (small_disk / "ballast").unlink()
+    again = launch("--resume", run_dir)
+    assert again.finish() == 0, again.text
+    assert states(run_dir) == ["completed", "completed"]
+    assert matrices(run_dir) == matrices(finished[0])
