@@ -17,6 +17,7 @@ class Mailbox:
         self._answers: dict[int, Any] = {}
         self._complete = asyncio.Event()
         self._alive = time.monotonic()
+        self._taken: set[int] = set()
 
     async def ask(self, command: Any) -> list[Any]:
         """Give a command to every rank and wait for all answers; the answers by rank.
@@ -26,6 +27,7 @@ class Mailbox:
         await self.beat()
         self._answers.clear()
         self._complete.clear()
+        self._taken.clear()
         for queue in self._commands:
             queue.put_nowait(command)
         await self._complete.wait()
@@ -36,8 +38,9 @@ class Mailbox:
         self._alive = time.monotonic()
 
     async def silence(self) -> float:
-        """Seconds since any worker gave a sign of life."""
-        return time.monotonic() - self._alive
+        """Seconds since any worker gave a sign of life; 0 as long as one of them is still to start."""
+        started = len(self._taken) == len(self._commands)
+        return time.monotonic() - self._alive if started else 0.0
 
     async def end(self) -> None:
         """Tell every rank to end."""
@@ -46,7 +49,10 @@ class Mailbox:
 
     async def next(self, rank: int) -> Any:
         """Wait for the next command of `rank`."""
-        return await self._commands[rank].get()
+        command = await self._commands[rank].get()
+        self._taken.add(rank)
+        await self.beat()
+        return command
 
     async def answer(self, rank: int, answer: Any) -> None:
         """Deliver what `rank` has to say to the last command."""

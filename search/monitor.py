@@ -1,5 +1,6 @@
 """Ray Tune's events, turned into records, TensorBoard and the display."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -83,4 +84,4 @@ class Monitor(Callback):  # type: ignore[misc]
             path.read_text(encoding="utf-8", errors="replace") if path and path.exists() else "unknown cause"
         )
         self._keep(trial, text)
-        return last_line(text).removeprefix("RuntimeError: ") or "unknown cause"
+        return re.sub(r"^(\w+\.)*(RuntimeError|WorkerGroupDied): ", "", last_line(text)) or "unknown cause"

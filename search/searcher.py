@@ -48,6 +48,7 @@ class StudySearch(Searcher):  # type: ignore[misc]
         self._study = open_study(storage, space.name)
         self._cut_off = deque(record for record in records.in_order() if record.state == "running")
         self._trials: dict[str, Trial] = {}
+        self._reported: dict[str, set[int]] = {}  # epochs by trial
         self._settled: set[str] = set()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
@@ -56,11 +57,13 @@ class StudySearch(Searcher):  # type: ignore[misc]
             return str(Searcher.FINISHED)
         if self._cut_off:
             return self._go_on(trial_id, self._cut_off.popleft())
-        number = len(self._study.get_trials(deepcopy=False))
+        number = len(self._records.trials)
         self._study.sampler = build_sampler(self._space.search, number)
         if 0 < number <= len(self._first):
             self._study.enqueue_trial(self._first[number - 1])
         trial = self._trials[trial_id] = self._study.ask()
+        assert trial.number == number, "study and records agree"
+        self._reported[trial_id] = set()
         params = {} if number == 0 else suggest_parameters(self._space, trial)
         role = "searched" if number else "baseline"
         trial.set_user_attr("role", role)
@@ -70,6 +73,7 @@ class StudySearch(Searcher):  # type: ignore[misc]
     def _go_on(self, trial_id: str, record: TrialRecord) -> dict[str, Any]:
         frozen = self._study.get_trials(deepcopy=False)[record.number]
         self._trials[trial_id] = Trial(self._study, frozen._trial_id)
+        self._reported[trial_id] = set(frozen.intermediate_values)
         return {
             "number": record.number,
             "role": record.role,
@@ -80,9 +84,9 @@ class StudySearch(Searcher):  # type: ignore[misc]
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep the objective of an epoch; one that a retry went through again changes nothing."""
         trial, value = self._trials[trial_id], result[self._objective]
-        known = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values
-        if math.isfinite(value) and result["epoch"] not in known:
+        if math.isfinite(value) and result["epoch"] not in self._reported[trial_id]:
             trial.report(value, result["epoch"])
+            self._reported[trial_id].add(result["epoch"])
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

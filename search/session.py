@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ray import tune
 from rich.console import Console
 
 from genimage_core.cache import cache_folder
@@ -35,6 +36,7 @@ from search.resume import (
 )
 from search.scheduler import Deadline
 from search.space import ResourcesSection, Space, build_protocol, dump_space
+from search.trial import DetectorTrial
 from search.tuning import run_search
 from search.winner import keep_winner
 
@@ -227,7 +229,16 @@ def _search(
     display.note(f"watch it with: tensorboard --logdir {job.run_dir / 'tensorboard'}")
     display.start()
     try:
-        run_search(space, job, plan, deadline, records=records, board=board, display=display, first=first)
+        run_search(
+            space,
+            tune.with_parameters(DetectorTrial, job=job, space=space, shape=plan.shape),
+            deadline,
+            concurrent=plan.concurrent,
+            records=records,
+            board=board,
+            display=display,
+            first=first,
+        )
     except KeyboardInterrupt:
         display.note("ended at once; once more ends without a report")
     finally:

@@ -13,27 +13,25 @@ from ray import tune
 
 from search.board import Board
 from search.checkpoints import trial_name
-from search.cluster import TRIAL_MEMORY_BYTES, ResourcePlan
+from search.cluster import TRIAL_MEMORY_BYTES
 from search.display import Display
 from search.errors import one_line
-from search.job import Job
 from search.monitor import Monitor
 from search.records import Records
 from search.resume import Configuration
 from search.scheduler import Deadline, build_scheduler
 from search.searcher import StudySearch
 from search.space import Space
-from search.trial import DetectorTrial
 
 RETRIES = 2
 
 
 def run_search(
     space: Space,
-    job: Job,
-    plan: ResourcePlan,
+    trainable: Any,
     deadline: Deadline,
     *,
+    concurrent: int,
     records: Records,
     board: Board,
     display: Display,
@@ -43,10 +41,10 @@ def run_search(
 
     Args:
         space: What is searched.
-        job: What stays the same for every trial.
-        plan: Workers per trial, trials at the same time.
+        trainable: `DetectorTrial` with its parameters, or another that reports what it does.
         deadline: When no trial starts any more and none goes on to another epoch.
-        records: Where trials are written down.
+        concurrent: Trials at the same time.
+        records: Where trials are written down; their run directory is the search's.
         board: TensorBoard.
         display: What the user sees.
         first: Configurations to try right after the baseline.
@@ -54,27 +52,27 @@ def run_search(
     ahead = space.search.trials - sum(record.state != "running" for record in records.in_order())
     if ahead <= 0:
         return
-    searcher = StudySearch(space, job.run_dir / "study.db", deadline, records, first)
+    run_dir = records.run_dir
+    searcher = StudySearch(space, run_dir / "study.db", deadline, records, first)
     monitor = Monitor(records, board, display, deadline)
-    trainable = tune.with_parameters(DetectorTrial, job=job, space=space, shape=plan.shape)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"memory": TRIAL_MEMORY_BYTES}),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=build_scheduler(space, records),
             num_samples=ahead,
-            max_concurrent_trials=plan.concurrent,
+            max_concurrent_trials=concurrent,
             reuse_actors=True,
             trial_name_creator=_name,
             trial_dirname_creator=lambda trial: f"{_name(trial)}_{trial.trial_id}",
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=str(job.run_dir),
+            storage_path=str(run_dir),
             callbacks=[monitor],
             stop=deadline,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=1),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
             verbose=0,
         ),
     )

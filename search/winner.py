@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from search.checkpoints import folder_of
+from search.checkpoints import folder_of, trial_name
 from search.records import Records, TrialRecord
 from search.space import Space, dump_space
 
@@ -51,13 +51,16 @@ def _weights(run_dir: Path, fold: str) -> Path:
 
 def drop_useless(records: Records, but: TrialRecord | None) -> None:
     """Drop the checkpoints of all trials that have ended, but one; those of what may go on stay."""
-    for record in records.in_order():
-        ended = record.state in ("completed", "stopped", "failed")
-        folder = folder_of(records.run_dir, record.number)
-        if ended and record is not but and folder.exists():
+    kept = {
+        trial_name(record.number)
+        for record in records.in_order()
+        if record is but or record.state in ("running", "interrupted")
+    }
+    for folder in (records.run_dir / "checkpoints").glob("*"):
+        if folder.name not in kept:
             shutil.rmtree(folder)
-            if not any(folder.parent.iterdir()):
-                folder.parent.rmdir()
+    if not kept:
+        shutil.rmtree(records.run_dir / "checkpoints", ignore_errors=True)
 
 
 def fix(space: Space, best: TrialRecord) -> Space:

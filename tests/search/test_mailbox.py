@@ -81,3 +81,29 @@ def test_ending_wakes_workers_that_wait():
         assert answered == []
 
     run(conversation)
+
+
+def test_silence_counts_from_the_last_sign_of_life_of_workers_that_have_all_started(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr("search.mailbox.time.monotonic", lambda: now)
+
+    async def conversation():
+        nonlocal now
+        box = Mailbox(2)
+        asked = asyncio.create_task(box.ask("epoch"))
+        await asyncio.sleep(0)
+        await box.next(0)
+        now += 60
+        assert await box.silence() == 0, "the other worker is still starting"
+        await box.next(1)
+        now += 5
+        assert await box.silence() == 5
+        await box.beat()
+        now += 7
+        assert await box.silence() == 7
+        await box.answer(0, "done")
+        assert await box.silence() == 0
+        await box.answer(1, "done")
+        assert await asked == ["done", "done"]
+
+    run(conversation)
