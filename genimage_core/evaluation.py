@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genimage_core.data.batches import ImageSet
+from genimage_core.device import autocast
 from genimage_core.metrics import Scores, score
-from genimage_core.training import autocast, read_batch
+from genimage_core.training import read_batch
 
 
 def predict(
