@@ -13,6 +13,7 @@ from genimage_core import training
 from genimage_core.data.batches import ImageSet
 from genimage_core.detectors.detector import build_detector
 from genimage_core.device import halve_until_it_fits
+from genimage_core.evaluation import evaluate, predict
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.settings import TrainingSettings
 from genimage_core.steps import Learner, take_step
@@ -242,6 +243,33 @@ def test_what_a_failed_try_held_is_free_before_the_next():
     finally:
         gc.enable()
     assert len(held) == 3
+
+
+@pytest.mark.parametrize("fits", [1, 3, 19])
+def test_logits_do_not_depend_on_how_many_images_fit(fits):
+    data = random_set()
+    expected = predict(build_detector("swin_nano", image_size=32, seed=1), data)
+    detector = build_detector("swin_nano", image_size=32, seed=1)
+    limit(detector, fits, "forward")
+    np.testing.assert_allclose(predict(detector, data, 20), expected, atol=1e-5, rtol=0)
+    changed = predict(detector, data, 20, change=lambda images: images.flip(3))
+    assert not np.allclose(changed, expected, atol=1e-4)
+
+
+def test_batch_norm_is_evaluated_in_parts():
+    data = random_set()
+    detector = build_detector("spec", image_size=32, seed=1)
+    expected = predict(detector, data)
+    limit(detector, 6)
+    np.testing.assert_allclose(predict(detector, data), expected, atol=1e-5, rtol=0)
+
+
+def test_an_image_that_cannot_be_evaluated_fails_in_clear_words():
+    detector = build_detector("swin_nano", image_size=32)
+    tried, _ = limit(detector, 0)
+    with pytest.raises(torch.OutOfMemoryError, match="evaluating one image of 32 px at a time") as raised:
+        evaluate(detector, {"adm": random_set()})
+    assert len(tried[-1]) == 1 and "Tried to allocate 2.00 GiB" in str(raised.value)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
