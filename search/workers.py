@@ -151,10 +151,14 @@ def serve(config: dict[str, Any]) -> None:
             if worker is None:
                 worker = FoldWorker(config["job"], rank, context.get_world_size(), get_device())
             answer = _obey(worker, rank, command)
+        except torch.OutOfMemoryError as error:  # too much was asked of a device that is sound
+            answer = Failure(f"out of memory during {command[0]!r}: {' '.join(str(error).split())}")
         except torch.AcceleratorError:
             raise  # the device is lost to this process; another group must take over
         except Exception as error:  # the trial fails with this text; the worker is there for the next
             answer = Failure(f"{type(error).__name__}: {error}")
+        if isinstance(answer, Failure):
+            torch.cuda.empty_cache()  # not earlier: the error held what it had been working on
         ray.get(mailbox.answer.remote(rank, answer))
 
 
