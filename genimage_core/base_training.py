@@ -13,6 +13,7 @@ from genimage_core.detectors.checkpoint import save_checkpoint
 from genimage_core.detectors.detector import Detector, build_detector
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.settings import TrainingSettings
+from genimage_core.steps import Learner
 from genimage_core.training import build_optimizer, train_epoch
 
 Report = Callable[[int, float], None]  # epochs done, loss
@@ -58,9 +59,9 @@ def train_from_scratch(
         dropout=training.dropout,
         drop_path=training.drop_path,
     ).to(device)
-    optimizer, policy = build_optimizer(detector, training), own_policy(name)
+    learner, policy = Learner(detector, build_optimizer(detector, training)), own_policy(name)
     for epoch in range(training.epochs):
-        stats = train_epoch(detector, optimizer, images, policy, training, epoch=epoch, seed=seed)
+        stats = train_epoch(learner, images, policy, training, epoch=epoch, seed=seed)
         if report:
             report(epoch + 1, stats.loss)
     return detector

@@ -21,6 +21,7 @@ from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.evaluation import predict
 from genimage_core.protocol import Fold
 from genimage_core.settings import DataSettings, TrainingSettings, derive_seed
+from genimage_core.steps import Learner
 from genimage_core.training import build_optimizer, train_epoch
 
 UNCHANGED = "unchanged"
@@ -124,10 +125,10 @@ def _train(
         dropout=training.dropout,
         drop_path=training.drop_path,
     ).to(device)
-    optimizer, policy = build_optimizer(detector, training), own_policy(name)
+    learner, policy = Learner(detector, build_optimizer(detector, training)), own_policy(name)
     loss = seconds = 0.0
     for epoch in range(training.epochs):
-        stats = train_epoch(detector, optimizer, images, policy, training, epoch=epoch, seed=seed)
+        stats = train_epoch(learner, images, policy, training, epoch=epoch, seed=seed)
         loss, seconds = stats.loss, seconds + stats.seconds
         report(f"{name} on {fold.name}", epoch + 1, training.epochs, loss)
     return detector, loss, seconds

@@ -1,6 +1,7 @@
 """Scores of one detector on many generators."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -8,8 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genimage_core.data.batches import ImageSet
+from genimage_core.device import autocast, halve_until_it_fits, out_of_memory_means
 from genimage_core.metrics import Scores, score
-from genimage_core.training import autocast, read_batch
+from genimage_core.training import read_batch
 
 
 def predict(
@@ -23,17 +25,32 @@ def predict(
     Args:
         detector: On its device.
         data: Which images.
-        batch_size: Images at a time.
+        batch_size: Images at a time; fewer, where the memory of the device does not suffice.
         change: Done to every batch first, e.g. one of `degrade.DEGRADATIONS`.
+
+    Raises:
+        torch.OutOfMemoryError: If one image does not fit the device; the message says what to do.
     """
-    device = next(detector.parameters()).device
     detector.eval()
+    advice = (
+        f"evaluating one image of {data.image_size} px at a time does not fit into the memory of the device; "
+        "free it from other processes, or take a smaller detector or image size"
+    )
+    with out_of_memory_means(advice):
+        logits, _ = halve_until_it_fits(partial(_predict, detector, data, change), batch_size)
+    return logits.cpu().numpy()
+
+
+def _predict(
+    detector: nn.Module, data: ImageSet, change: Callable[[Tensor], Tensor] | None, batch_size: int
+) -> Tensor:
+    device = next(detector.parameters()).device
     logits = []
     with torch.inference_mode(), autocast(device):
         for chosen in torch.split(torch.arange(len(data.labels)), batch_size):
             images = read_batch(data, chosen, device)
             logits.append(detector(change(images) if change else images).float())
-    return torch.cat(logits).cpu().numpy()
+    return torch.cat(logits)
 
 
 def evaluate(detector: nn.Module, sets: Mapping[str, ImageSet], batch_size: int = 128) -> dict[str, Scores]:

@@ -8,14 +8,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from genimage_core.augment import apply, sample
 from genimage_core.data.batches import ImageSet
 from genimage_core.detectors.detector import Detector
+from genimage_core.device import out_of_memory_means
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.settings import TrainingSettings, derive_seed
+from genimage_core.steps import Learner, take_step, trains_batch_norm
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,13 @@ class EpochStats:
         loss: Mean binary cross-entropy per image, in nats.
         seconds: Wall-clock seconds.
         images: Images seen.
+        micro_batch: Images at a time, where whole batches do not fit into the memory of the device.
     """
 
     loss: float
     seconds: float
     images: int
+    micro_batch: int | None
 
 
 def build_optimizer(detector: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
@@ -109,58 +112,61 @@ def read_batch(data: ImageSet, chosen: Tensor, device: torch.device, offsets: Te
     return _to_float(buffer, device)
 
 
-def autocast(device: torch.device) -> torch.autocast:
-    """Bfloat16 where the device is fast at it, float32 on a CPU."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
-
-
 def train_epoch(
-    detector: Detector,
-    optimizer: torch.optim.Optimizer,
+    learner: Learner,
     data: ImageSet,
     policy: FrequencyPolicy,
     settings: TrainingSettings,
     *,
     epoch: int,
     seed: int,
-    average: AveragedModel | None = None,
 ) -> EpochStats:
     """Train for one epoch; order, flips, augmentation and drop path follow from (`seed`, `epoch`) alone.
 
     Args:
-        detector: On its device; changed in place.
-        optimizer: From `build_optimizer`; changed in place.
+        learner: Changed in place.
         data: Training images, decoded.
         policy: Frequency augmentation of the training images.
         settings: Batch size, schedule.
         epoch: Counts from 0; places the epoch in the schedule of `settings.epochs`.
         seed: Seed of the fold.
-        average: From `build_average`; moved on after every step.
 
     Raises:
         FloatingPointError: If a loss is not finite; the message names the step.
+        torch.OutOfMemoryError: If the device's memory does not suffice (see `steps.take_step`); the message
+            says for what, and what to do.
     """
     started = time.perf_counter()
-    device = next(detector.parameters()).device
+    device = next(learner.detector.parameters()).device
     generator = torch.Generator().manual_seed(derive_seed(seed, epoch))
     order = torch.randperm(len(data.labels), generator=generator)
     batches = split_batches(order, settings.batch_size)
-    detector.train()
+    learner.detector.train()
     losses = []
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    with forked, out_of_memory_means(_advice(learner.detector, data.image_size, settings.batch_size)):
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         for index, chosen in enumerate(batches):
             rate = learning_rate_at(epoch * len(batches) + index, settings.epochs * len(batches), settings)
-            for group in optimizer.param_groups:
+            for group in learner.optimizer.param_groups:
                 group["lr"] = rate * group["scale"]
             images, labels = draw_batch(data, chosen, policy, settings, generator, device)
-            losses.append(_step(detector, optimizer, images, labels, settings.clip_norm) * len(chosen))
-            if average is not None:
-                average.update_parameters(detector)
+            losses.append(take_step(learner, images, labels, settings.clip_norm) * len(chosen))
             _check_finite(losses, every=50, epoch=epoch)
     _check_finite(losses, every=1, epoch=epoch)
     mean = float(torch.stack(losses).sum() / len(order))
-    return EpochStats(mean, time.perf_counter() - started, len(order))
+    return EpochStats(mean, time.perf_counter() - started, len(order), learner.micro_batch)
+
+
+def _advice(detector: Detector, image_size: int, batch_size: int) -> str:
+    """Say what to do when the memory of the device does not suffice for a training."""
+    whole = "its batch norm needs the whole batch at once"
+    reason = whole if trains_batch_norm(detector) else "smaller parts of a batch do not help"
+    return (
+        f"training {detector.name} at {image_size} px with training.batch_size {batch_size} does not fit "
+        f"into the memory of the device, and {reason}; lower training.batch_size, freeze more "
+        "(freeze_depth) or take a smaller detector or image size"
+    )
 
 
 def split_batches(order: Tensor, size: int) -> list[Tensor]:
@@ -190,19 +196,6 @@ def draw_batch(
     # Drawn for the identity too, so that trials with one seed meet the same order and flips.
     params = sample(policy, len(chosen), generator, labels=labels)
     return apply(images, params), labels.to(device).float()
-
-
-def _step(
-    detector: Detector, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, clip_norm: float
-) -> Tensor:
-    with autocast(images.device):
-        logits = detector(images)
-    loss = functional.binary_cross_entropy_with_logits(logits.float(), labels)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_([p for p in detector.parameters() if p.requires_grad], clip_norm)
-    optimizer.step()
-    return loss.detach()
 
 
 def _check_finite(losses: list[Tensor], *, every: int, epoch: int) -> None:

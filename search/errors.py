@@ -14,10 +14,9 @@ def one_line(error: BaseException | None) -> str:
     return lines[0] if lines else type(cause).__name__
 
 
-def with_notes(error: BaseException) -> str:
-    """Say on one line where an error happened, which one, and what it says."""
-    notes = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
-    return f"{notes}{type(error).__name__}: {error}"
+def notes_of(error: BaseException) -> str:
+    """Say where an error happened, as far as it was noted on its way."""
+    return "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
 
 
 def last_line(traceback: str) -> str:

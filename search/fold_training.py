@@ -5,15 +5,13 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
-import torch
-from torch.optim.swa_utils import AveragedModel
-
 from genimage_core.curriculum import learnt_at
 from genimage_core.data.batches import ImageSet, join
 from genimage_core.detectors.detector import Detector
 from genimage_core.metrics import Scores
 from genimage_core.protocol import Fold
 from genimage_core.settings import TrainingSettings, derive_seed
+from genimage_core.steps import Learner
 from genimage_core.training import EpochStats, build_average, build_optimizer, train_epoch
 from search.space import TrialPlan
 
@@ -51,8 +49,7 @@ class FoldTraining:
         images: Training images by generator, in the order in which they are learnt.
         held_out: Training generator that it does not learn from, if one decides when to end.
         detector: Changed in place.
-        optimizer: Of the detector.
-        average: Moving average of its weights, if there is one.
+        learner: The detector with its optimiser, and its moving average, if there is one.
         best: With `held_out`, the epoch that is kept.
         loss: Of the last epoch.
     """
@@ -63,19 +60,21 @@ class FoldTraining:
     images: Mapping[str, ImageSet]
     held_out: str | None
     detector: Detector
-    optimizer: torch.optim.Optimizer = field(init=False)
-    average: AveragedModel | None = field(init=False)
+    learner: Learner = field(init=False)
     best: Best | None = None
     loss: float = 0.0
 
     def __post_init__(self) -> None:
-        self.optimizer = build_optimizer(self.detector, self.plan.training)
-        self.average = build_average(self.detector, self.plan.training)
+        training = self.plan.training
+        self.learner = Learner(
+            self.detector, build_optimizer(self.detector, training), build_average(self.detector, training)
+        )
 
     @property
     def current(self) -> Detector:
         """What the last epoch gave: the average, where there is one."""
-        return self.detector if self.average is None else cast(Detector, self.average.module)
+        average = self.learner.average
+        return self.detector if average is None else cast(Detector, average.module)
 
     @property
     def kept(self) -> Detector:
@@ -94,14 +93,12 @@ class FoldTraining:
         if training.curriculum == "none":
             learnt = tuple(self.images)
         stats = train_epoch(
-            self.detector,
-            self.optimizer,
+            self.learner,
             join([self.images[name] for name in learnt]),
             self.plan.policy,
             training,
             epoch=epoch,
             seed=self.seed,
-            average=self.average,
         )
         self.loss = stats.loss
         return stats
@@ -119,11 +116,16 @@ class FoldTraining:
 
     def state(self) -> dict[str, Any]:
         """Everything that goes on, but for the weights that are kept."""
-        state: dict[str, Any] = {"optimizer": self.optimizer.state_dict(), "loss": self.loss}
+        learner = self.learner
+        state: dict[str, Any] = {
+            "optimizer": learner.optimizer.state_dict(),
+            "loss": self.loss,
+            "micro_batch": learner.micro_batch,
+        }
         if self.kept is not self.detector:
             state["detector"] = self.detector.state_dict()
-        if self.average is not None:
-            state["average"] = self.average.state_dict()
+        if learner.average is not None:
+            state["average"] = learner.average.state_dict()
         if self.best is not None:
             scores = {name: asdict(score) for name, score in self.best.scores.items()}
             state["best"] = {"scores": scores, "age": self.best.age}
@@ -131,11 +133,12 @@ class FoldTraining:
 
     def restore(self, state: Mapping[str, Any], kept: Detector) -> None:
         """Go on from `state` and the weights that were kept."""
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.loss = state["loss"]
+        learner = self.learner
+        learner.optimizer.load_state_dict(state["optimizer"])
+        self.loss, learner.micro_batch = state["loss"], state.get("micro_batch")
         self.detector.load_state_dict(state.get("detector", kept.state_dict()))
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
+        if learner.average is not None:
+            learner.average.load_state_dict(state["average"])
         if "best" in state:
             scores = {name: Scores(**score) for name, score in state["best"]["scores"].items()}
             self.best = Best(kept, scores, state["best"]["age"])

@@ -95,6 +95,7 @@ class FoldWorker:
     def load(self, plan: TrialPlan) -> None:
         """Make ready for another trial: fresh detectors on the base, fresh optimisers."""
         self.plan = plan
+        self.running = []  # the trial before makes room first
         self.running = [self._start(fold, plan) for fold in self.folds]
 
     def _start(self, fold: Fold, plan: TrialPlan) -> FoldTraining:
@@ -150,7 +151,7 @@ class FoldWorker:
     ) -> FoldResult:
         forgotten = self.base_before - _mean_accuracy({name: scores[name] for name in self.base_images})
         searched = {name: scores[name] for name in self.validation}
-        return FoldResult(searched, run.loss, train_s, eval_s, forgotten)
+        return FoldResult(searched, run.loss, train_s, eval_s, forgotten, run.learner.micro_batch)
 
     def save(self, folder: Path) -> Contents:
         """Write detectors and optimisers of the folds of this rank into `folder`; what was written."""

@@ -57,6 +57,7 @@ class FoldResult:
         eval_s: Seconds of evaluation.
         forgotten: Accuracy that the base had on the generators it was trained on, minus what is left of it;
             NaN without such a base.
+        micro_batch: Images at a time, where whole batches do not fit into the memory of the device.
     """
 
     scores: dict[str, Scores]
@@ -64,8 +65,15 @@ class FoldResult:
     train_s: float
     eval_s: float
     forgotten: float
+    micro_batch: int | None
 
 
 def merge(results: Sequence[Mapping[str, FoldResult]]) -> dict[str, FoldResult]:
     """Put the folds of all ranks together."""
     return {name: result for rank in results for name, result in rank.items()}
+
+
+def smallest_micro_batch(results: Mapping[str, FoldResult]) -> dict[str, int]:
+    """Return `micro_batch` of the fold that had to divide its batches most; nothing if none had to."""
+    sizes = [result.micro_batch for result in results.values() if result.micro_batch is not None]
+    return {"micro_batch": min(sizes)} if sizes else {}

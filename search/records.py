@@ -57,7 +57,7 @@ METRICS = (
     "average_precision",
     "auroc",
 )
-OPTIONAL = ("forgetting",)  # where the base was trained on a generator
+OPTIONAL = ("forgetting", "micro_batch")  # where a base can forget; where whole batches do not fit
 
 
 JOURNAL, LINES, TABLE = "journal.jsonl", "trials.jsonl", "trials.csv"

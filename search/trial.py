@@ -9,7 +9,7 @@ from ray import tune
 
 from genimage_core.protocol import summarise
 from search.checkpoints import folder_of, newest_whole, partial_folder, seal, trial_name
-from search.job import FoldResult, Job, merge
+from search.job import FoldResult, Job, merge, smallest_micro_batch
 from search.space import Space, settle
 from search.workers import CommandFailed, GroupShape, WorkerGroup, WorkerGroupDied
 
@@ -84,6 +84,7 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
         forgotten = [r.forgotten for r in results.values() if not math.isnan(r.forgotten)]
         if forgotten:
             metrics |= {"forgetting": sum(forgotten) / len(forgotten)}
+        metrics |= smallest_micro_batch(results)
         return metrics | {
             "epoch": self._epoch,
             "done": self._epoch >= self._plan.training.epochs,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from search.checkpoints import Contents
-from search.errors import last_line, one_line, with_notes
+from search.errors import last_line, notes_of, one_line
 from search.job import FoldResult, Job
 from search.mailbox import Mailbox
 from search.orphans import note_placement_group, remove_group, remove_orphans
@@ -191,10 +191,15 @@ def serve(config: dict[str, Any]) -> None:
             if worker is None:
                 worker = FoldWorker(config["job"], rank, context.get_world_size(), get_device(), beat)
             answer = _obey(worker, rank, command)
+        except torch.OutOfMemoryError as error:  # too much was asked of a device that is sound
+            said = f"{notes_of(error)}out of memory during {command[0]!r}: {' '.join(str(error).split())}"
+            answer = Failure(said, traceback.format_exc())
         except torch.AcceleratorError:
             raise  # the device is lost to this process; another group must take over
         except Exception as error:  # the trial fails with this text; the worker is there for the next
-            answer = Failure(with_notes(error), traceback.format_exc())
+            answer = Failure(f"{notes_of(error)}{type(error).__name__}: {error}", traceback.format_exc())
+        if isinstance(answer, Failure):
+            torch.cuda.empty_cache()  # not earlier: the error held what it had been working on
         ray.get(mailbox.answer.remote(rank, answer))
 
 

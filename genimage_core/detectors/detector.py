@@ -49,12 +49,17 @@ class Detector(nn.Module):
     """
 
     def __init__(
-        self, front: nn.Module, parts: Sequence[nn.Module], head: nn.Module, freeze_depth: int = 0
+        self,
+        front: nn.Module,
+        parts: Sequence[nn.Module],
+        head: nn.Module,
+        freeze_depth: int = 0,
+        name: str = "detector",
     ) -> None:
         super().__init__()
         require(0 <= freeze_depth <= len(parts), "freeze_depth", freeze_depth, f"within 0 to {len(parts)}")
         self.front, self.parts, self.head = front, nn.ModuleList(parts), head
-        self.freeze_depth = freeze_depth
+        self.freeze_depth, self.name = freeze_depth, name
         for part in self.parts[:freeze_depth]:
             part.requires_grad_(False)
 
@@ -108,7 +113,7 @@ def build_detector(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         front, parts, head = _build(name, image_size, base == "imagenet", dropout, drop_path)
-    detector = Detector(front, parts, head, freeze_depth)
+    detector = Detector(front, parts, head, freeze_depth, name)
     if kind == "checkpoint":
         require_fit(Path(path), name, image_size)
         load_weights(Path(path), detector)

@@ -14,8 +14,9 @@ from torch.nn import functional
 from genimage_core import fields, spectrum
 from genimage_core.augment import AugmentParams, apply, sample
 from genimage_core.detectors.detector import build_detector
+from genimage_core.device import autocast
 from genimage_core.settings import TrainingSettings
-from genimage_core.training import autocast, build_optimizer
+from genimage_core.training import build_optimizer
 from tests.benchmarks.augment_contenders import augmentation, bare, full_policy
 from tests.benchmarks.taking_turns import Contender, Times, clock_for, event_clock, ratio, rounded, take_turns
 

@@ -16,6 +16,7 @@ from genimage_core.evaluation import predict
 from genimage_core.metrics import score
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.settings import DataSettings, TrainingSettings
+from genimage_core.steps import Learner
 from genimage_core.training import (
     build_average,
     build_optimizer,
@@ -42,10 +43,10 @@ def easy_set(per_class=12, seed=0):
 
 def train(policy=None, settings=SETTINGS, *, epochs=(0,), seed=0, data=None, detector=None, freeze_depth=0):
     detector = detector or build_detector("swin_nano", image_size=32, freeze_depth=freeze_depth, seed=1)
-    optimizer = build_optimizer(detector, settings)
+    learner = Learner(detector, build_optimizer(detector, settings))
     data = data or easy_set()
     stats = [
-        train_epoch(detector, optimizer, data, policy or FrequencyPolicy(), settings, epoch=epoch, seed=seed)
+        train_epoch(learner, data, policy or FrequencyPolicy(), settings, epoch=epoch, seed=seed)
         for epoch in epochs
     ]
     return detector, stats
@@ -91,7 +92,7 @@ def test_the_schedule_spans_all_epochs():
     )
     data = easy_set(8)
     for epoch in range(3):
-        train_epoch(detector, optimizer, data, FrequencyPolicy(), settings, epoch=epoch, seed=0)
+        train_epoch(Learner(detector, optimizer), data, FrequencyPolicy(), settings, epoch=epoch, seed=0)
     assert used == [{learning_rate_at(step, 6, settings)} for step in range(6)]
 
 
@@ -399,9 +400,8 @@ def test_the_average_follows_the_weights_with_its_decay():
         real(model)
 
     average.update_parameters = followed
-    train_epoch(
-        detector, optimizer, easy_set(), FrequencyPolicy(), settings, epoch=0, seed=0, average=average
-    )
+    learner = Learner(detector, optimizer, average)
+    train_epoch(learner, easy_set(), FrequencyPolicy(), settings, epoch=0, seed=0)
     assert len(seen) == 3
     torch.testing.assert_close(weights(average.module), expected)
     assert not torch.equal(weights(average.module), weights(detector))

@@ -33,6 +33,15 @@ def space():
     return SPACE
 
 
+@pytest.fixture
+def job(tmp_path, write_tree):
+    """Two small folds on random images."""
+    from small_job import make_job  # not at the top: it imports torch, which most tests do without
+
+    root = write_tree(tmp_path / "GenImage", ["sd14", "biggan"], train=4, val=4)
+    return make_job(root, tmp_path)
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")

@@ -11,12 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from run_process import descendants, matrices, read_records, study_of, write_space
-
-from genimage_core.detectors.checkpoint import save_checkpoint
-from genimage_core.detectors.detector import build_detector
-from genimage_core.detectors.info import CheckpointInfo
 
 
 def states(run_dir):
@@ -86,13 +81,8 @@ def test_ctrl_c_twice_ends_at_once(space, start):
 
 
 @pytest.mark.slow
-def test_training_that_cannot_be_fails_each_trial_and_keeps_the_workers(space, start, tmp_path):
-    detector = build_detector("swin_nano", image_size=32)
-    with torch.no_grad():
-        next(detector.parameters()).fill_(torch.nan)
-    broken = tmp_path / "broken.safetensors"
-    save_checkpoint(broken, detector, CheckpointInfo("swin_nano", 32, ("sd14",), "none", True))
-    run, run_dir = start({**space, "detector": {"name": "swin_nano", "base": f"checkpoint:{broken}"}})
+def test_training_that_cannot_be_fails_each_trial_and_keeps_the_workers(space, start):
+    run, run_dir = start({**space, "training": {**space["training"], "learning_rate": 1e30}})
     run.wait_for(r"trial +0 failed", 300)
     workers = set(run.workers())
     run.wait_for(r"trial +1 failed", 60)
@@ -100,7 +90,7 @@ def test_training_that_cannot_be_fails_each_trial_and_keeps_the_workers(space, s
     assert run.finish() == 1, run.text
     for record in read_records(run_dir):
         assert (record["state"], record["retries"], record["epochs"]) == ("failed", 0, [])
-        assert "loss is not finite at step 1 of epoch 1" in record["error"]
+        assert re.search(r"loss is not finite at step \d+ of epoch 1", record["error"])
         assert "detector of sd14" in record["error"] and "detector of biggan" in record["error"]
         assert "Traceback" in (run_dir / "errors" / f"trial_{record['number']:04d}.log").read_text()
     assert re.search(r"  with mask_radius 0\.\d+, .*\n  the full story: .*trial_0001.log", run.text)

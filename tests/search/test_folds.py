@@ -4,54 +4,20 @@ from dataclasses import replace
 import pytest
 import torch
 from PIL import Image
+from small_job import CPU, PLAN, TRAINING, identities, numbers, work
 
-from genimage_core.data.images import describe_images
-from genimage_core.data.layout import SPLITS, find_layout
+from genimage_core.data.layout import find_layout
 from genimage_core.detectors.detector import load_detector
 from genimage_core.detectors.info import CheckpointInfo, read_info
 from genimage_core.evaluation import evaluate
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import Protocol
-from genimage_core.settings import DataSettings, TrainingSettings
 from search import fold_training, folds
 from search.folds import FoldWorker
 from search.job import Job, merge
 from search.space import TrialPlan
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-CPU = torch.device("cpu")
-PROTOCOL = Protocol("one", ("sd14", "biggan"), ("vqdm",))
-TRAINING = TrainingSettings(epochs=2, batch_size=4, learning_rate=1e-3)
-PLAN = TrialPlan(FrequencyPolicy(noise_scale=0.3), TRAINING, 0)
-
-
-@pytest.fixture
-def job(tmp_path, write_tree):
-    root = write_tree(tmp_path / "GenImage", ["sd14", "biggan"], train=4, val=4)
-    layout, data = find_layout(root, PROTOCOL.search), DataSettings(32, 4, 4, "none")
-    return Job(
-        run_dir=tmp_path / "run",
-        cache=tmp_path / "cache",
-        layout=layout,
-        search=PROTOCOL.search,
-        folds=PROTOCOL.folds,
-        data=data,
-        detector="swin_nano",
-        base=None,
-        info=CheckpointInfo("swin_nano", 32, (), "none", True),
-        objective="off_family_accuracy",
-        seed=0,
-        base_generators=(),
-        identities=identities(layout, data),
-    )
-
-
-def identities(layout, data):
-    return {
-        (name, split): describe_images(layout, name, split, data, 0).identity
-        for name in layout.generators
-        for split in SPLITS
-    }
 
 
 def test_other_images_than_where_the_search_began_are_refused(job):
@@ -59,17 +25,6 @@ def test_other_images_than_where_the_search_began_are_refused(job):
     Image.new("RGB", (40, 40)).save(next(iter(folder.iterdir())))
     with pytest.raises(ValueError, match=r"has other val images of (sd14|biggan) under"):
         FoldWorker(job, 0, 1, CPU)
-
-
-def work(job, rank=0, world_size=1, plan=PLAN):
-    worker = FoldWorker(job, rank, world_size, CPU)
-    worker.load(plan)
-    return worker
-
-
-def numbers(results):
-    """What an epoch gave, without the seconds it took."""
-    return {fold: (result.loss, result.scores) for fold, result in results.items()}
 
 
 def test_every_fold_is_scored_on_every_search_generator(job):

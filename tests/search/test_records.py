@@ -118,6 +118,18 @@ def test_a_line_holds_everything_about_a_trial(records):
     assert (epoch["train_s"], epoch["eval_s"], epoch["wait_s"]) == (1.0, 0.5, 0.1)
 
 
+def test_a_batch_that_had_to_be_divided_is_noted_where_it_was(records):
+    begin(records, 0)
+    records.add(0, result(1, 0.5))
+    records.add(0, {**result(2, 0.5), "micro_batch": 16})
+    records.finish(0)
+    play(records, 1, [0.5, 0.6])
+    assert [epoch.get("micro_batch", "whole") for epoch in lines(records)[0]["epochs"]] == ["whole", 16]
+    assert all("micro_batch" not in epoch for epoch in lines(records)[1]["epochs"])
+    table = pd.read_csv(records.run_dir / "trials.csv")
+    assert table["micro_batch"][0] == 16 and pd.isna(table["micro_batch"][1])
+
+
 def test_lines_are_written_as_trials_finish(records):
     for number in (0, 1):
         begin(records, number)

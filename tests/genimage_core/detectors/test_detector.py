@@ -18,6 +18,7 @@ from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.detectors.sizes import SWINS, window_for
 from genimage_core.evaluation import evaluate
 from genimage_core.settings import MAX_FREEZE_DEPTH, DataSettings, TrainingSettings
+from genimage_core.steps import Learner
 from genimage_core.training import build_optimizer, train_epoch
 
 DEPTHS = range(MAX_FREEZE_DEPTH + 1)
@@ -152,9 +153,9 @@ def test_it_learns_the_easiest_simulated_generator(name, tmp_path_factory):
     rate = 3e-4 if name.startswith("f3net") else LEARNING.learning_rate
     settings = replace(LEARNING, epochs=PATIENCE.get(name, LEARNING.epochs), learning_rate=rate)
     detector = build_detector(name, image_size=usual.image_size)
-    optimizer = build_optimizer(detector, settings)
+    learner = Learner(detector, build_optimizer(detector, settings))
     for epoch in range(settings.epochs):
-        train_epoch(detector, optimizer, train, own_policy(name), settings, epoch=epoch, seed=0)
+        train_epoch(learner, train, own_policy(name), settings, epoch=epoch, seed=0)
     assert evaluate(detector, {"biggan": val})["biggan"].accuracy > 0.9
 
 
