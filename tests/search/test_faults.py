@@ -11,7 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from run_process import descendants, matrices, read_records, study_of, write_space
+
+from genimage_core.detectors.checkpoint import save_checkpoint
+from genimage_core.detectors.detector import build_detector
+from genimage_core.detectors.info import CheckpointInfo
 
 
 def states(run_dir):
@@ -81,8 +86,14 @@ def test_ctrl_c_twice_ends_at_once(space, start):
 
 
 @pytest.mark.slow
-def test_training_that_cannot_be_fails_each_trial_and_keeps_the_workers(space, start):
-    run, run_dir = start({**space, "training": {**space["training"], "learning_rate": 1e30}})
+def test_training_that_cannot_be_fails_each_trial_and_keeps_the_workers(space, start, tmp_path):
+    detector = build_detector("swin_nano", image_size=32)
+    with torch.no_grad():
+        next(detector.parameters()).fill_(torch.nan)
+    broken = tmp_path / "broken.safetensors"
+    # Of a generator that is not read here, so that nobody tests the base before it is trained.
+    save_checkpoint(broken, detector, CheckpointInfo("swin_nano", 32, ("adm",), "none", True))
+    run, run_dir = start({**space, "detector": {"name": "swin_nano", "base": f"checkpoint:{broken}"}})
     run.wait_for(r"trial +0 failed", 300)
     workers = set(run.workers())
     run.wait_for(r"trial +1 failed", 60)
