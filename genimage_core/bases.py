@@ -1,13 +1,18 @@
 """The weights every trial starts from: what decides them. Making them is `base_training`'s work."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from genimage_core.data.recipe import digest
 from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.settings import TrainingSettings
 
 RECIPE_VERSION = 3  # raise it when training code changes what the same recipe gives
+# Fields of `TrainingSettings` that the training of a base, on one generator to its end, leaves as they are.
+BASE_LEAVES: Mapping[str, Any] = MappingProxyType({"ema_decay": 0.0, "patience": 0, "curriculum": "none"})
 
 
 @dataclass(frozen=True)

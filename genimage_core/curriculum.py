@@ -41,6 +41,20 @@ def easiest_first(
     return tuple(name for name in order if name in train)
 
 
+def check_order(generators: Sequence[str], curriculum: str) -> None:
+    """Refuse a listed curriculum that is not an order of these generators.
+
+    Raises:
+        ValueError: Naming what is missing, unknown or there twice.
+    """
+    order = easiest_first(generators, curriculum)
+    for name in (listed := read_order(curriculum)):
+        if name not in order:
+            raise ValueError(f"curriculum names {name!r}, which is none of {', '.join(generators)}")
+        if listed.count(name) > 1:
+            raise ValueError(f"curriculum names {name} twice")
+
+
 def learnt_at(order: Sequence[str], epoch: int, epochs: int) -> tuple[str, ...]:
     """Return the generators that are learnt in an epoch, counted from 0.
 

@@ -88,6 +88,22 @@ class Protocol:
         )
 
 
+def find_judges(train: Sequence[str], seen: Sequence[str], catalog: Catalog) -> tuple[str, ...]:
+    """Return the training generators of a fold that can tell when its training should end.
+
+    A judge, whose family is then not learnt, must be strange to the base, or it would measure what the base
+    forgets; and another family must be left to learn from.
+
+    Args:
+        train: Training generators of the fold.
+        seen: Generators that the base was trained on.
+        catalog: Knows the families.
+    """
+    known = {catalog.family_of(name) for name in seen if name in catalog.names}
+    several = len({catalog.family_of(name) for name in train}) > 1
+    return tuple(name for name in train if several and catalog.family_of(name) not in known)
+
+
 def training_sets(train_on: TrainOn, search: tuple[str, ...], catalog: Catalog) -> dict[str, tuple[str, ...]]:
     """Return the generators that each fold is trained on, by the name of the fold.
 

@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,10 +71,19 @@ def _grouped(detector: nn.Module, layer_decay: float) -> dict[tuple[float, bool]
 
 
 def build_average(detector: Detector, settings: TrainingSettings) -> AveragedModel | None:
-    """Start an exponential moving average of weights and statistics where the settings ask for one."""
+    """Start an exponential moving average of weights and statistics where the settings ask for one.
+
+    Its decay grows with the steps t as (1 + t) / (10 + t) up to `ema_decay`: else a training that is short
+    against 1 / (1 - ema_decay) steps would keep the weights it began with. Source: TensorFlow's
+    `ExponentialMovingAverage`, argument `num_updates`.
+    """
     if settings.ema_decay == 0:
         return None
-    blend = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
+
+    def blend(averaged: Any, current: Any, steps: Tensor | int) -> None:
+        decay = min(settings.ema_decay, float((1 + steps) / (10 + steps)))
+        get_ema_multi_avg_fn(decay)(averaged, current, steps)  # type: ignore[no-untyped-call]
+
     return AveragedModel(detector, multi_avg_fn=blend, use_buffers=True)
 
 

@@ -8,7 +8,7 @@ import ray
 from ray.util.queue import Empty, Queue
 from rich.console import Console
 
-from genimage_core.bases import BaseRecipe
+from genimage_core.bases import BASE_LEAVES, BaseRecipe
 from genimage_core.data.batches import ImageSet
 from genimage_core.data.images import load_images
 from genimage_core.data.layout import Layout
@@ -72,7 +72,7 @@ def base_recipe(space: Space, base: Base, images: ImageSet, info: CheckpointInfo
         detector=space.detector.name,
         image_size=space.data.image_size,
         generator=base.target,
-        training=space.base_training or space.training,
+        training=space.base_training or replace(space.training, **BASE_LEAVES),
         data=images.fingerprint,
         seed=space.search.seed,
         info=replace(info, generators=base.generators),

@@ -1,6 +1,6 @@
 """One detector of a trial: what it learns from in an epoch, and which of its epochs is kept."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import Any, cast
@@ -18,9 +18,9 @@ from search.space import TrialPlan
 ByGenerator = dict[str, Scores]
 
 
-def held_out(fold: Fold, training: TrainingSettings, seed: int) -> str | None:
-    """Return the training generator whose validation images decide when a fold's training ends."""
-    return fold.train[derive_seed(seed, 1) % len(fold.train)] if training.patience else None
+def held_out(judges: Sequence[str], training: TrainingSettings, seed: int) -> str | None:
+    """Draw the training generator whose validation images decide when a fold's training ends, if any does."""
+    return judges[derive_seed(seed, 1) % len(judges)] if training.patience else None
 
 
 @dataclass
@@ -47,7 +47,7 @@ class FoldTraining:
         seed: Of the fold.
         plan: Of the trial.
         images: Training images by generator, in the order in which they are learnt.
-        held_out: Training generator that it does not learn from, if one decides when to end.
+        held_out: Training generator that decides when to end; nothing of its family is learnt.
         detector: Changed in place.
         learner: The detector with its optimiser, and its moving average, if there is one.
         best: With `held_out`, the epoch that is kept.

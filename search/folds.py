@@ -21,7 +21,7 @@ from genimage_core.detectors.detector import Detector, build_detector
 from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.evaluation import evaluate
 from genimage_core.metrics import Scores
-from genimage_core.protocol import Fold
+from genimage_core.protocol import Fold, find_judges
 from genimage_core.settings import derive_seed
 from search.checkpoints import Contents, secure
 from search.fold_training import FoldTraining, held_out
@@ -110,8 +110,11 @@ class FoldWorker:
             drop_path=plan.training.drop_path,
         ).to(self.device)
         self._watched(detector)
-        out = held_out(fold, plan.training, seed)
-        order = self._easiest_first([name for name in fold.train if name != out], plan.training.curriculum)
+        catalog = self.job.layout.catalog
+        out = held_out(find_judges(fold.train, self.job.info.generators, catalog), plan.training, seed)
+        family = catalog.family_of(out) if out else None
+        learnt = [name for name in fold.train if catalog.family_of(name) != family]
+        order = self._easiest_first(learnt, plan.training.curriculum)
         return FoldTraining(fold, seed, plan, {name: self.training[name] for name in order}, out, detector)
 
     def _easiest_first(self, names: Sequence[str], curriculum: str) -> tuple[str, ...]:

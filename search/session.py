@@ -14,7 +14,7 @@ from rich.console import Console
 from genimage_core.cache import cache_folder
 from genimage_core.detectors.catalogue import check_detector
 from genimage_core.detectors.info import CheckpointInfo
-from genimage_core.protocol import Protocol
+from genimage_core.protocol import Protocol, find_judges
 from genimage_core.settings import require
 from reports.render import write_report
 from search.base import Base, BaseTask, find_base, prepare_base
@@ -103,12 +103,25 @@ def check(
     base = find_base(space)
     protocol = build_protocol(space, base.generators)
     _check_workers(space.resources, len(protocol.folds))
+    _check_patience(space, protocol, base)
     to_train = base.generators if base.kind == "generator" else ()
     if to_train:
         check_inputs(space, to_train)
     generators = tuple(dict.fromkeys((*protocol.search, *to_train)))
     cache = cache_folder().absolute()
     return Checked(space, protocol, base, generators, run_dir, cache, address, resumed, tuple(first))
+
+
+def _check_patience(space: Space, protocol: Protocol, base: Base) -> None:
+    if not space.may_be_patient:
+        return
+    for fold in protocol.folds:
+        if not find_judges(fold.train, base.generators, space.catalog):
+            raise ValueError(
+                f"patience needs a training generator that is strange to the base and to the others, but "
+                f"fold {fold.name} has none among {', '.join(fold.train)}; "
+                "leave patience 0, or take another base"
+            )
 
 
 def _check_workers(section: ResourcesSection, folds: int) -> None:

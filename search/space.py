@@ -20,9 +20,10 @@ from pydantic import (
     model_validator,
 )
 
-from genimage_core.curriculum import MEASURED, NONE, easiest_first
+from genimage_core.bases import BASE_LEAVES
+from genimage_core.curriculum import MEASURED, NONE, check_order
 from genimage_core.data.mapping import read_mapping
-from genimage_core.detectors.catalogue import DETECTORS, find_detector
+from genimage_core.detectors.catalogue import DETECTORS, check_drop_path, find_detector
 from genimage_core.generators import GENIMAGE, Catalog
 from genimage_core.limits import CONSTRAINED, WHOLE
 from genimage_core.policy import FrequencyPolicy
@@ -190,6 +191,11 @@ class Space(_Section):
                 raise ValueError(f"{where}: {error}") from error
         return self
 
+    @property
+    def may_be_patient(self) -> bool:
+        """Whether a trial can have a generator that decides when its training ends."""
+        return any(value != 0 for _, _, value in self._settings_of(("patience",)))
+
     def _settings_of(self, names: Sequence[str]) -> Iterator[tuple[str, str, Value]]:
         """Where a training field stands, its name, and every value that it can have there."""
         for name in names:
@@ -211,7 +217,23 @@ class Space(_Section):
                 trained, field, value, "an order: only a base generator:NAME or checkpoint:PATH can measure"
             )
         elif field == "curriculum":
-            easiest_first(self.catalog.expand(self.protocol.search), str(value))
+            check_order(self.catalog.expand(self.protocol.search), str(value))
+
+    @model_validator(mode="after")
+    def _check_base_training(self) -> "Space":
+        for name, usual in BASE_LEAVES.items():
+            value = getattr(self.base_training, name, usual)
+            require(value == usual, f"base_training.{name}", value, f"{usual}: a base is trained plainly")
+        return self
+
+    @model_validator(mode="after")
+    def _check_drop_path(self) -> "Space":
+        for where, _, value in self._settings_of(("drop_path",)):
+            try:
+                check_drop_path(self.detector.name, float(value))
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from error
+        return self
 
     @model_validator(mode="after")
     def _check_space(self) -> "Space":

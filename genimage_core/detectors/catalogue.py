@@ -23,8 +23,11 @@ class DetectorSpec:
         title: As tables name it.
         source: Paper.
         parts: What freeze_depth 1 to 5 freezes, one more each.
-        weights: Repository of its ImageNet weights on the Hugging Face hub; None if there are none.
-        training: Fields of `TrainingSettings` that its authors set; a space file overrides them.
+        weights: Where timm takes its ImageNet weights from: a repository on the Hugging Face hub, or an
+            address; None if there are none.
+        training: Fields of `TrainingSettings` as its authors set them; a space file overrides them. Epochs,
+            schedule, clipping and flips are ours, and so is the rate of the transformers: theirs belongs to
+            hundreds of epochs from random weights with augmentation that hides the traces.
         policy: Fields of `FrequencyPolicy` that belong to its training, the baseline's included.
     """
 
@@ -39,10 +42,15 @@ class DetectorSpec:
 _SWIN_PARTS = ("patch embedding", "stage 1", "stage 2", "stage 3", "stage 4")
 _RESNET_PARTS = ("stem", "stage 1", "stage 2", "stage 3", "stage 4")
 _XCEPTION_PARTS = ("filters and stem", "entry flow", "blocks 4-7", "blocks 8-11", "exit flow")
-_XCEPTION = "timm/legacy_xception.tf_in1k"
+_XCEPTION = (  # not on the hub; where timm takes it from
+    "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-cadene/xception-43020ad28.pth"
+)
 _F3NET_TRAINING = {"optimizer": "adam", "learning_rate": 2e-4, "weight_decay": 0.0, "dropout": 0.2}
+_F3NET_TRAINING |= {"batch_size": 12}
 _SWIN = "Liu et al., Swin Transformer, ICCV 2021"
 _F3NET = "Qian et al., Thinking in Frequency, ECCV 2020"
+_GRAMNET_TRAINING = {"optimizer": "adam", "learning_rate": 1e-5, "weight_decay": 1e-4, "dropout": 0.5}
+_GRAMNET_TRAINING |= {"batch_size": 14}
 
 DETECTORS: Mapping[str, DetectorSpec] = MappingProxyType(
     {
@@ -91,7 +99,13 @@ DETECTORS: Mapping[str, DetectorSpec] = MappingProxyType(
             "Liu et al., Global Texture Enhancement for Fake Face Detection, CVPR 2020",
             _RESNET_PARTS,
             "timm/resnet18.tv_in1k",
-            {"optimizer": "adam", "learning_rate": 1e-5, "weight_decay": 1e-4, "dropout": 0.5},
+            {
+                "optimizer": "adam",
+                "learning_rate": 1e-5,
+                "weight_decay": 1e-4,
+                "dropout": 0.5,
+                "batch_size": 14,
+            },
         ),
     }
 )
@@ -125,6 +139,16 @@ def check_detector(name: str, image_size: int, freeze_depth: int = 0) -> None:
         sizes = [s for s in range(image_size - 8, image_size + 9) if _streams_agree(s)]
         allowed = f"one at which both streams end up alike; near it: {', '.join(map(str, sizes))}"
         require(_streams_agree(image_size), "image_size", image_size, allowed)
+
+
+def check_drop_path(name: str, drop_path: float) -> None:
+    """Refuse stochastic depth for a detector that has none.
+
+    Raises:
+        ValueError: Naming the detector.
+    """
+    allowed = f"0 for {name}: its Xceptions have no stochastic depth"
+    require(drop_path == 0 or not name.startswith("f3net"), "drop_path", drop_path, allowed)
 
 
 def check_base(name: str, base: str) -> None:

@@ -13,7 +13,7 @@ from genimage_core.detectors.backbones import (
     build_swin,
     pooled_head,
 )
-from genimage_core.detectors.catalogue import check_base, check_detector
+from genimage_core.detectors.catalogue import check_base, check_detector, check_drop_path
 from genimage_core.detectors.checkpoint import load_weights
 from genimage_core.detectors.f3net import build_f3net
 from genimage_core.detectors.gramnet import build_gramnet
@@ -102,17 +102,18 @@ def build_detector(
         freeze_depth: Parts not to be trained, 0 to 5; the catalogue names them.
         seed: Seed of the random weights; the global random state is left as it was.
         dropout: Rate before the last layer, where a detector has one there.
-        drop_path: Rate of stochastic depth; Xceptions have none.
+        drop_path: Rate of stochastic depth; must be 0 for F3Net, whose Xceptions have none.
 
     Raises:
         ValueError: If the name is unknown, the size impossible, or the weights cannot be had.
     """
     check_detector(name, image_size, freeze_depth)
     check_base(name, base)
+    check_drop_path(name, drop_path)
     kind, _, path = base.partition(":")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        front, parts, head = _build(name, image_size, base == "imagenet", dropout, drop_path)
+        front, parts, head = _build(name, image_size, base == "imagenet", freeze_depth, dropout, drop_path)
     detector = Detector(front, parts, head, freeze_depth, name)
     if kind == "checkpoint":
         require_fit(Path(path), name, image_size)
@@ -121,7 +122,7 @@ def build_detector(
 
 
 def _build(
-    name: str, image_size: int, pretrained: bool, dropout: float, drop_path: float
+    name: str, image_size: int, pretrained: bool, freeze_depth: int, dropout: float, drop_path: float
 ) -> tuple[nn.Module, Parts, nn.Module]:
     rates = {"dropout": dropout, "drop_path": drop_path}
     match name:
@@ -133,9 +134,14 @@ def _build(
         case "spec":
             return build_spec(pretrained=pretrained, **rates)
         case "f3net" | "f3net_mix":
-            mix = name == "f3net_mix"
-            built = build_f3net(image_size, mix=mix, pretrained=pretrained, dropout=dropout)
-            return Normalise(*SYMMETRIC), *built
+            parts, head = build_f3net(
+                image_size,
+                mix=name == "f3net_mix",
+                pretrained=pretrained,
+                dropout=dropout,
+                plain_bands=freeze_depth > 0,
+            )
+            return Normalise(*SYMMETRIC), parts, head
         case "gramnet":
             front, parts, head = build_gramnet(pretrained=pretrained, **rates)
             return nn.Sequential(front, Normalise(*IMAGENET)), parts, head

@@ -107,13 +107,16 @@ class MixBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
 
-        def each_channel() -> nn.Conv2d:
-            return nn.Conv2d(channels, channels, 1, groups=channels)
+        def each_channel(*, bias: bool = True) -> nn.Conv2d:
+            return nn.Conv2d(channels, channels, 1, groups=channels, bias=bias)
 
         self.queries = nn.ModuleList(each_channel() for _ in range(2))
         self.keys = nn.ModuleList(each_channel() for _ in range(2))
         self.gates = nn.Parameter(torch.zeros(2))
-        self.out = nn.ModuleList(nn.Sequential(each_channel(), nn.BatchNorm2d(channels)) for _ in range(2))
+        # Without bias, which batch norm takes off again: with gates of 0 nothing at all comes out.
+        self.out = nn.ModuleList(
+            nn.Sequential(each_channel(bias=False), nn.BatchNorm2d(channels)) for _ in range(2)
+        )
 
     def forward(self, streams: Streams) -> Streams:
         agreement = [
@@ -141,15 +144,30 @@ class PairHead(nn.Module):
         return logits
 
 
-def build_f3net(image_size: int, *, mix: bool, pretrained: bool, dropout: float) -> tuple[Parts, nn.Module]:
-    """Build the five parts and the head; with `mix`, both streams meet after blocks 7 and 12."""
+def build_f3net(
+    image_size: int, *, mix: bool, pretrained: bool, dropout: float, plain_bands: bool = False
+) -> tuple[Parts, nn.Module]:
+    """Build the five parts and the head.
+
+    Args:
+        image_size: Side of the input, in pixels.
+        mix: Whether both streams meet after blocks 7 and 12.
+        pretrained: ImageNet weights for the Xceptions.
+        dropout: Rate before the last layer.
+        plain_bands: Begin with the bands alone: where the filters beside them are frozen before they have
+            learnt anything, their random beginning would be noise.
+    """
     streams = zip(
         build_xception(12, stride=2, pretrained=pretrained),
         build_xception(6, stride=1, pretrained=pretrained),
         strict=True,
     )
     stem, entry, middle, late, leave = (Pair(one, other) for one, other in streams)
-    parts: Parts = [nn.Sequential(FrequencyStreams(image_size), stem), entry, middle, late, leave]
+    frequency = FrequencyStreams(image_size)
+    if plain_bands:
+        nn.init.zeros_(frequency.decompose.learnt)
+        nn.init.zeros_(frequency.describe.learnt)
+    parts: Parts = [nn.Sequential(frequency, stem), entry, middle, late, leave]
     if mix:
         parts[2] = nn.Sequential(middle, MixBlock(728))
         parts[4] = _mixed_exit(leave)

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from genimage_core.curriculum import easiest_first, learnt_at, read_order
+from genimage_core.curriculum import check_order, easiest_first, learnt_at, read_order
 
 TRAIN = ("sd14", "adm", "glide")
 
@@ -42,3 +42,17 @@ def test_generators_come_one_after_the_other_and_all_are_there_from_half_on(coun
     assert all(now == order for epoch, now in enumerate(learnt) if epoch + 1 >= epochs / 2)
     if epochs >= 2 * count:
         assert len(learnt[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("curriculum", "named"),
+    [
+        ("glide, sd14", "lacks adm"),
+        ("glide, sd14, adm, bigan", "names 'bigan'"),
+        ("glide, sd14, adm, glide", "names glide twice"),
+    ],
+)
+def test_what_is_no_order_of_the_generators_is_refused(curriculum, named):
+    with pytest.raises(ValueError, match=named):
+        check_order(TRAIN, curriculum)
+    check_order(TRAIN, "adm, glide, sd14")

@@ -6,7 +6,7 @@ import pytest
 
 from genimage_core.generators import GENIMAGE
 from genimage_core.metrics import Scores
-from genimage_core.protocol import OBJECTIVES, Fold, Protocol, summarise
+from genimage_core.protocol import OBJECTIVES, Fold, Protocol, find_judges, summarise
 
 STABLE = {"sd14", "sd15", "wukong"}
 
@@ -172,3 +172,19 @@ def test_summary_agrees_with_brute_force(train_on, seed):
             "auroc": averaged(folds, matrix, off_family, "auroc"),
         }
     )
+
+
+@pytest.mark.parametrize(
+    ("train", "seen", "judges"),
+    [
+        (("sd14", "glide", "adm"), (), ("sd14", "glide", "adm")),
+        (("sd14", "glide", "adm"), ("sd14",), ("glide", "adm")),
+        (("sd15", "wukong", "adm"), ("sd14",), ("adm",)),
+        (("sd14", "sd15", "wukong"), (), ()),  # nothing would be left to learn from
+        (("sd14",), (), ()),
+        (("sd14", "glide"), ("sd14", "glide"), ()),
+        (("sd14", "glide"), ("another data set's",), ("sd14", "glide")),
+    ],
+)
+def test_who_can_tell_when_a_training_should_end(train, seen, judges):
+    assert find_judges(train, seen, GENIMAGE) == judges

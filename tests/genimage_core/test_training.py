@@ -389,22 +389,37 @@ def test_the_average_follows_the_weights_with_its_decay():
     settings = replace(SETTINGS, ema_decay=0.8)
     detector = build_detector("swin_nano", image_size=32, seed=1)
     average, optimizer = build_average(detector, settings), build_optimizer(detector, settings)
-    expected, seen = None, []
+    expected, seen = None, 0
     real = average.update_parameters
 
     def followed(model):
-        nonlocal expected
-        now = weights(model)
-        expected = now if expected is None else 0.8 * expected + 0.2 * now
-        seen.append(1)
+        nonlocal expected, seen
+        now, decay = weights(model), min(0.8, (1 + seen) / (10 + seen))
+        expected = now if expected is None else decay * expected + (1 - decay) * now
+        seen += 1
         real(model)
 
     average.update_parameters = followed
     learner = Learner(detector, optimizer, average)
     train_epoch(learner, easy_set(), FrequencyPolicy(), settings, epoch=0, seed=0)
-    assert len(seen) == 3
+    assert seen == 3
     torch.testing.assert_close(weights(average.module), expected)
     assert not torch.equal(weights(average.module), weights(detector))
+
+
+def test_a_long_average_does_not_keep_the_weights_it_began_with():
+    detector = build_detector("swin_nano", image_size=32, seed=1)
+    average, start = build_average(detector, replace(SETTINGS, ema_decay=0.999)), weights(detector)
+    average.update_parameters(detector)
+    with torch.no_grad():
+        for parameter in detector.parameters():
+            parameter.zero_()
+    for _ in range(100):
+        average.update_parameters(detector)
+    # The product of (1 + t) / (10 + t) over the first hundred steps; 0.999 ** 100 would leave 0.9 of them.
+    share = weights(average.module).norm() / start.norm()
+    expected = math.prod((1 + step) / (10 + step) for step in range(1, 101))
+    assert share == pytest.approx(expected, rel=1e-3) and share < 1e-6
 
 
 def test_without_a_decay_there_is_no_average():

@@ -2,17 +2,21 @@ import time
 from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 import torch
 import yaml
 
 from genimage_core.augment import apply, sample
+from genimage_core.data.batches import ImageSet
 from genimage_core.detectors.catalogue import DETECTORS
+from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.limits import SPATIAL, SPECTRAL
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.settings import DataSettings, DetectorSettings, TrainingSettings
 from genimage_core.showcase import single_operations
+from search.base import Base, base_recipe
 from search.searcher import suggest_parameters
 from search.space import SEARCHABLE, Choices, Range, Space, build_protocol, dump_space, load_space, settle
 
@@ -378,6 +382,8 @@ def test_cnnspot_blurs_and_compresses_whatever_is_searched_beside_it(tmp_path):
     assert settle(space, {"noise_scale": 0.3}).policy == replace(own, noise_scale=0.3, jpeg_prob=0.1)
 
 
+FINGERPRINTED = ImageSet((np.zeros((2, 32, 32, 3), np.uint8),), np.array([0, 1], np.uint8), "abc")
+INFO = CheckpointInfo("swin_t", 224, ("sd14",), "none", False)
 SEVERAL = {"train_on": "all_but_one", "search": ["sd14", "adm", "glide"]}
 
 
@@ -405,11 +411,29 @@ def test_what_needs_several_training_generators_is_refused_without(tmp_path, tra
         ({"curriculum": "measured"}, "imagenet", "generator:NAME"),
         ({"patience": -1}, "generator:sd14", "patience"),
         ({"patience": 1.5}, "generator:sd14", "patience"),
+        ({"curriculum": "glide, adm, sd14, bigan"}, "generator:sd14", "names 'bigan'"),
     ],
 )
 def test_impossible_orders_and_patience_are_refused(tmp_path, training, base, named):
     with pytest.raises(ValueError, match=named):
         load(tmp_path, protocol=SEVERAL, training=training, detector={"base": base})
+
+
+@pytest.mark.parametrize(("key", "value"), [("ema_decay", 0.9), ("patience", 2), ("curriculum", "measured")])
+def test_a_base_is_trained_plainly(tmp_path, key, value):
+    with pytest.raises(ValueError, match=rf"base_training\.{key}"):
+        load(tmp_path, protocol=SEVERAL, base_training={"epochs": 1, key: value})
+    space = load(tmp_path, protocol=SEVERAL, detector={"base": "generator:sd14"}, training={key: value})
+    recipe = base_recipe(space, Base("generator", "sd14", ("sd14",)), FINGERPRINTED, INFO)
+    plain = load(tmp_path, protocol=SEVERAL, detector={"base": "generator:sd14"})
+    assert recipe == base_recipe(plain, Base("generator", "sd14", ("sd14",)), FINGERPRINTED, INFO)
+
+
+@pytest.mark.parametrize("where", ["training", "space"])
+def test_stochastic_depth_is_refused_where_a_detector_has_none(tmp_path, where):
+    entry = {"drop_path": 0.1 if where == "training" else {"low": 0.0, "high": 0.2}}
+    with pytest.raises(ValueError, match=rf"{where}\.drop_path: .*f3net"):
+        load(tmp_path, detector={"name": "f3net"}, **{where: entry})
 
 
 CONDITIONAL = {

@@ -11,6 +11,7 @@ from genimage_core.base_training import own_policy
 from genimage_core.data.images import load_images
 from genimage_core.data.layout import find_layout
 from genimage_core.data.mini import MiniSettings, ensure_mini
+from genimage_core.detectors.backbones import DEIT, SWIN, XCEPTION
 from genimage_core.detectors.catalogue import DETECTORS, check_detector
 from genimage_core.detectors.checkpoint import save_checkpoint
 from genimage_core.detectors.detector import Detector, build_detector
@@ -191,6 +192,30 @@ def test_rates_arrive_where_they_act(name, rates, kind, where):
 
     assert max(found(build_detector(name, image_size=32, **rates))) == pytest.approx(0.3)
     assert not any(found(build_detector(name, image_size=32)))
+
+
+@pytest.mark.parametrize("name", ["f3net", "f3net_mix"])
+def test_stochastic_depth_is_refused_where_there_is_none(name):
+    with pytest.raises(ValueError, match="drop_path must be 0 for f3net"):
+        build_detector(name, image_size=64, drop_path=0.1)
+
+
+TIMM = {
+    "swin_t": SWIN,
+    "deit_s": DEIT,
+    "f3net": XCEPTION,
+    "f3net_mix": XCEPTION,
+    "resnet50": "resnet50.tv_in1k",
+    "cnnspot": "resnet50.tv_in1k",
+    "spec": "resnet34.tv_in1k",
+    "gramnet": "resnet18.tv_in1k",
+}
+
+
+@pytest.mark.parametrize("name", [name for name, spec in DETECTORS.items() if spec.weights])
+def test_imagenet_weights_are_looked_for_where_timm_takes_them_from(name):
+    config = timm.get_pretrained_cfg(TIMM[name])
+    assert DETECTORS[name].weights == (config.hf_hub_id or config.url)
 
 
 @pytest.mark.parametrize(("name", "size", "depth"), AT_DEPTH)

@@ -7,6 +7,7 @@ from scipy.fft import dctn
 
 from genimage_core.detectors.catalogue import check_detector
 from genimage_core.detectors.dct import dct_matrix, diagonal_bands
+from genimage_core.detectors.detector import build_detector
 from genimage_core.detectors.f3net import FrequencyDecomposition, LocalStatistics, MixBlock
 from genimage_core.detectors.gramnet import GramBranch, RandomResolution, gram_matrix
 from genimage_core.detectors.spec import LogSpectrum
@@ -104,8 +105,6 @@ class TestLocalStatistics:
 class TestMixing:
     def test_it_is_the_identity_before_its_gates_are_learnt(self):
         block, one, other = MixBlock(4).eval(), torch.rand(2, 4, 5, 5), torch.rand(2, 4, 5, 5)
-        for layer in block.out:
-            torch.nn.init.zeros_(layer[0].bias)
         with torch.no_grad():
             mixed = block((one, other))
         assert torch.equal(mixed[0], one) and torch.equal(mixed[1], other)
@@ -124,7 +123,7 @@ class TestMixing:
                     energy += q @ k
                 convolution, norm = block.out[0]
                 seen = streams[1][0, channel] * torch.softmax(energy, -1) * gate
-                out = convolution.weight[channel].squeeze() * seen + convolution.bias[channel]
+                out = convolution.weight[channel].squeeze() * seen
                 expected = streams[0][0, channel] + out / (1 + norm.eps) ** 0.5
                 torch.testing.assert_close(mixed[0, channel], expected)
 
@@ -193,3 +192,12 @@ class TestGram:
         lost = (first - images).square().mean((1, 2, 3))
         assert 2 < (lost == 0).sum() < 10 and len(set(lost.tolist())) > 3
         assert first.min() >= 0 and first.max() <= 1
+
+
+def test_filters_that_are_frozen_before_they_have_learnt_are_the_plain_bands():
+    def filters(freeze_depth):
+        frequency = build_detector("f3net", image_size=64, freeze_depth=freeze_depth).parts[0][0]
+        return frequency.decompose.learnt, frequency.describe.learnt
+
+    assert all(float(weights.detach().std()) > 0.05 for weights in filters(0))
+    assert all(not weights.any() and not weights.requires_grad for weights in filters(1))
