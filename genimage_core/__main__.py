@@ -1,11 +1,11 @@
-"""`python -m genimage_core {data,augment,baseline,evaluate,predict,analyse} …`: commands without Ray."""
+"""`python -m genimage_core {data,augment,train,baseline,evaluate,predict,analyse} …`: all without Ray."""
 
 import argparse
 import sys
 
 from rich.console import Console
 
-from genimage_core.commands import analyse, augment, baseline, data, evaluate, predict
+from genimage_core.commands import analyse, augment, baseline, data, evaluate, predict, train
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -18,6 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     data.add_arguments(commands.add_parser("data", help="data sets on a disk, and the embedded one"))
     augment.add_arguments(commands.add_parser("augment", help="show what a space file does to an image"))
+    train.add_arguments(commands.add_parser("train", help="train one detector"))
     baseline.add_arguments(commands.add_parser("baseline", help="the paper's tables, trained here"))
     evaluate.add_arguments(commands.add_parser("evaluate", help="score detectors on the images of a root"))
     predict.add_arguments(commands.add_parser("predict", help="real or generated, image by image"))

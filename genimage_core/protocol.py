@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from genimage_core.generators import GENIMAGE, Catalog
 from genimage_core.metrics import Scores
+from genimage_core.settings import derive_seed
 
 TrainOn = Literal["one", "all_but_one", "all_but_family"]
 Matrix = Mapping[str, Mapping[str, Scores]]  # fold name -> test generator -> scores
@@ -102,6 +103,37 @@ def find_judges(train: Sequence[str], seen: Sequence[str], catalog: Catalog) -> 
     known = {catalog.family_of(name) for name in seen if name in catalog.names}
     several = len({catalog.family_of(name) for name in train}) > 1
     return tuple(name for name in train if several and catalog.family_of(name) not in known)
+
+
+def hold_out(
+    train: Sequence[str], seen: Sequence[str], catalog: Catalog, patience: int, seed: int
+) -> tuple[str | None, tuple[str, ...]]:
+    """Draw the training generator whose validation images decide when a training ends, if one does.
+
+    Args:
+        train: Training generators of the fold.
+        seen: Generators that the base was trained on.
+        catalog: Knows the families.
+        patience: Of the training; with 0 none is held out.
+        seed: Of the fold.
+
+    Returns:
+        The generator, and those that are left to learn from: nothing of its family.
+
+    Raises:
+        ValueError: If none of them can tell, see `find_judges`.
+    """
+    if not patience:
+        return None, tuple(train)
+    judges = find_judges(train, seen, catalog)
+    if not judges:
+        raise ValueError(
+            "patience needs a training generator that is strange to the base and to the others, but there is "
+            f"none among {', '.join(train)}; leave patience 0, or take another base"
+        )
+    judge = judges[derive_seed(seed, 1) % len(judges)]
+    family = catalog.family_of(judge)
+    return judge, tuple(name for name in train if catalog.family_of(name) != family)
 
 
 def training_sets(train_on: TrainOn, search: tuple[str, ...], catalog: Catalog) -> dict[str, tuple[str, ...]]:

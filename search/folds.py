@@ -20,11 +20,11 @@ from genimage_core.detectors.checkpoint import load_weights, save_checkpoint
 from genimage_core.detectors.detector import Detector, build_detector
 from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.evaluation import evaluate
+from genimage_core.fold_training import FoldTraining
 from genimage_core.metrics import Scores
-from genimage_core.protocol import Fold, find_judges
+from genimage_core.protocol import Fold, hold_out
 from genimage_core.settings import derive_seed
 from search.checkpoints import Contents, secure
-from search.fold_training import FoldTraining, held_out
 from search.job import FoldResult, Job
 from search.space import TrialPlan
 
@@ -110,12 +110,12 @@ class FoldWorker:
             drop_path=plan.training.drop_path,
         ).to(self.device)
         self._watched(detector)
-        catalog = self.job.layout.catalog
-        out = held_out(find_judges(fold.train, self.job.info.generators, catalog), plan.training, seed)
-        family = catalog.family_of(out) if out else None
-        learnt = [name for name in fold.train if catalog.family_of(name) != family]
+        job = self.job
+        patience, seen = plan.training.patience, job.info.generators
+        out, learnt = hold_out(fold.train, seen, job.layout.catalog, patience, seed)
         order = self._easiest_first(learnt, plan.training.curriculum)
-        return FoldTraining(fold, seed, plan, {name: self.training[name] for name in order}, out, detector)
+        images = {name: self.training[name] for name in order}
+        return FoldTraining(fold, seed, plan.policy, plan.training, images, out, detector)
 
     def _easiest_first(self, names: Sequence[str], curriculum: str) -> tuple[str, ...]:
         accuracy = {}

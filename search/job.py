@@ -68,6 +68,19 @@ class FoldResult:
     micro_batch: int | None
 
 
+@dataclass(frozen=True)
+class EpochTable:
+    """What an epoch gave in detail, out of sight of Ray Tune, which keeps a history of every number.
+
+    Attributes:
+        matrix: Scores by fold and test generator.
+        losses: Mean training loss by fold, in nats.
+    """
+
+    matrix: Mapping[str, Mapping[str, Mapping[str, float]]]
+    losses: Mapping[str, float]
+
+
 def merge(results: Sequence[Mapping[str, FoldResult]]) -> dict[str, FoldResult]:
     """Put the folds of all ranks together."""
     return {name: result for rank in results for name, result in rank.items()}

@@ -38,6 +38,7 @@ class Monitor(Callback):  # type: ignore[misc]
             self._records.trials[trial.config["number"]].error = result["error"]
             self._keep(trial, result["story"])
             return
+        result = {**result, "matrix": result["table"].matrix, "losses": result["table"].losses}
         record = self._records.add(trial.config["number"], result)
         self._board.write_epoch(trial_name(record.number), result)
         self._display.note_epoch(record)

@@ -14,7 +14,7 @@ from rich.console import Console
 from genimage_core.cache import cache_folder
 from genimage_core.detectors.catalogue import check_detector
 from genimage_core.detectors.info import CheckpointInfo
-from genimage_core.protocol import Protocol, find_judges
+from genimage_core.protocol import Protocol, hold_out
 from genimage_core.settings import require
 from reports.render import write_report
 from search.base import Base, BaseTask, find_base, prepare_base
@@ -116,12 +116,7 @@ def _check_patience(space: Space, protocol: Protocol, base: Base) -> None:
     if not space.may_be_patient:
         return
     for fold in protocol.folds:
-        if not find_judges(fold.train, base.generators, space.catalog):
-            raise ValueError(
-                f"patience needs a training generator that is strange to the base and to the others, but "
-                f"fold {fold.name} has none among {', '.join(fold.train)}; "
-                "leave patience 0, or take another base"
-            )
+        hold_out(fold.train, base.generators, space.catalog, 1, space.search.seed)
 
 
 def _check_workers(section: ResourcesSection, folds: int) -> None:

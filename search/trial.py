@@ -9,7 +9,7 @@ from ray import tune
 
 from genimage_core.protocol import summarise
 from search.checkpoints import folder_of, newest_whole, partial_folder, seal, trial_name
-from search.job import FoldResult, Job, merge, smallest_micro_batch
+from search.job import EpochTable, FoldResult, Job, merge, smallest_micro_batch
 from search.space import Space, settle
 from search.workers import CommandFailed, GroupShape, WorkerGroup, WorkerGroupDied
 
@@ -91,8 +91,10 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
             "train_loss": sum(r.loss for r in results.values()) / len(results),
             "train_s": sum(r.train_s for r in results.values()),
             "eval_s": sum(r.eval_s for r in results.values()),
-            "matrix": {f: {g: asdict(s) for g, s in row.items()} for f, row in matrix.items()},
-            "losses": {fold: result.loss for fold, result in results.items()},
+            "table": EpochTable(
+                {f: {g: asdict(s) for g, s in row.items()} for f, row in matrix.items()},
+                {fold: result.loss for fold, result in results.items()},
+            ),
         }
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -17,7 +17,7 @@ LAYERS = (
     {"filters", "mixing", "geometry", "degrade", "sampling", "operations", "augment"}
     | {"protocol", "published", "spectra"},
     {"data", "detectors"},
-    {"bases", "device", "steps", "training", "base_training", "evaluation"},
+    {"bases", "device", "steps", "training", "base_training", "evaluation", "fold_training"},
     {"measure_mini", "showcase", "contact_sheet", "baseline", "baseline_tables", "analysis"},
     {"commands"},
     {"__main__"},

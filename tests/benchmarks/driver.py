@@ -26,6 +26,7 @@ from rich.console import Console
 from search.board import Board
 from search.cluster import ray_session
 from search.display import Display
+from search.job import EpochTable
 from search.records import METRICS, Records, TrialRecord
 from search.scheduler import Deadline
 from search.space import Space
@@ -61,8 +62,9 @@ class ClosedForm(tune.Trainable):  # type: ignore[misc]
             "started": time.time(),
             "epoch": self._epoch,
             "done": self._epoch >= EPOCHS,
-            "losses": dict.fromkeys(GENERATORS, 0.5),
-            "matrix": {fold: dict.fromkeys(GENERATORS, cell) for fold in GENERATORS},
+            "table": EpochTable(
+                {fold: dict.fromkeys(GENERATORS, cell) for fold in GENERATORS}, dict.fromkeys(GENERATORS, 0.5)
+            ),
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:

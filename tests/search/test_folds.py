@@ -6,13 +6,14 @@ import torch
 from PIL import Image
 from small_job import CPU, PLAN, TRAINING, identities, numbers, work
 
+from genimage_core import fold_training
 from genimage_core.data.layout import find_layout
 from genimage_core.detectors.detector import load_detector
 from genimage_core.detectors.info import CheckpointInfo, read_info
 from genimage_core.evaluation import evaluate
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import Protocol
-from search import fold_training, folds
+from search import folds
 from search.folds import FoldWorker
 from search.job import Job, merge
 from search.space import TrialPlan

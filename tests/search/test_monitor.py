@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from search.board import Board
 from search.display import Display
+from search.job import EpochTable
 from search.monitor import Monitor
 from search.records import Records
 from search.scheduler import Deadline
@@ -48,8 +49,9 @@ class Search:
         self.monitor.on_trial_start(0, [], trial)
 
     def result(self, trial, epoch):
-        seconds = {"busy_s": 5.0, "started": 1.0}
-        self.monitor.on_trial_result(0, [], trial, {**result(epoch), **seconds})
+        told = {**result(epoch), "busy_s": 5.0, "started": 1.0}
+        told["table"] = EpochTable(told.pop("matrix"), told.pop("losses"))
+        self.monitor.on_trial_result(0, [], trial, told)
 
     @property
     def lines(self):

@@ -1,6 +1,6 @@
-"""One detector of a trial: what it learns from in an epoch, and which of its epochs is kept."""
+"""One detector on its way: what it learns from in an epoch, and which of its epochs is kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import Any, cast
@@ -9,18 +9,13 @@ from genimage_core.curriculum import learnt_at
 from genimage_core.data.batches import ImageSet, join
 from genimage_core.detectors.detector import Detector
 from genimage_core.metrics import Scores
+from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import Fold
-from genimage_core.settings import TrainingSettings, derive_seed
+from genimage_core.settings import TrainingSettings
 from genimage_core.steps import Learner
 from genimage_core.training import EpochStats, build_average, build_optimizer, train_epoch
-from search.space import TrialPlan
 
 ByGenerator = dict[str, Scores]
-
-
-def held_out(judges: Sequence[str], training: TrainingSettings, seed: int) -> str | None:
-    """Draw the training generator whose validation images decide when a fold's training ends, if any does."""
-    return judges[derive_seed(seed, 1) % len(judges)] if training.patience else None
 
 
 @dataclass
@@ -45,7 +40,8 @@ class FoldTraining:
     Attributes:
         fold: What it is trained on.
         seed: Of the fold.
-        plan: Of the trial.
+        policy: Augmentation of its training images.
+        training: Epochs, schedule, and what else decides how it learns.
         images: Training images by generator, in the order in which they are learnt.
         held_out: Training generator that decides when to end; nothing of its family is learnt.
         detector: Changed in place.
@@ -56,7 +52,8 @@ class FoldTraining:
 
     fold: Fold
     seed: int
-    plan: TrialPlan
+    policy: FrequencyPolicy
+    training: TrainingSettings
     images: Mapping[str, ImageSet]
     held_out: str | None
     detector: Detector
@@ -65,9 +62,9 @@ class FoldTraining:
     loss: float = 0.0
 
     def __post_init__(self) -> None:
-        training = self.plan.training
+        detector, training = self.detector, self.training
         self.learner = Learner(
-            self.detector, build_optimizer(self.detector, training), build_average(self.detector, training)
+            detector, build_optimizer(detector, training), build_average(detector, training)
         )
 
     @property
@@ -84,18 +81,18 @@ class FoldTraining:
     @property
     def ended(self) -> bool:
         """Whether the held-out generator has not got better for too long."""
-        return self.best is not None and self.best.age >= self.plan.training.patience
+        return self.best is not None and self.best.age >= self.training.patience
 
     def train(self, epoch: int) -> EpochStats:
         """Train for one epoch, counted from 0, on the generators that are learnt in it."""
-        training = self.plan.training
+        training = self.training
         learnt = learnt_at(tuple(self.images), epoch, training.epochs)
         if training.curriculum == "none":
             learnt = tuple(self.images)
         stats = train_epoch(
             self.learner,
             join([self.images[name] for name in learnt]),
-            self.plan.policy,
+            self.policy,
             training,
             epoch=epoch,
             seed=self.seed,

@@ -1,0 +1,234 @@
+"""`python -m genimage_core train --data ROOT --train-on A,B --out FILE`: one detector, without Ray."""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from genimage_core.cache import cache_folder
+from genimage_core.commands.files import MINI, add_data, open_layout, progress
+from genimage_core.curriculum import MEASURED, check_order, easiest_first
+from genimage_core.data.layout import Layout
+from genimage_core.data.mini import MiniSettings
+from genimage_core.detectors.catalogue import DETECTORS, check_base, check_detector, find_detector
+from genimage_core.detectors.info import CheckpointInfo, read_info, require_fit
+from genimage_core.policy import FrequencyPolicy
+from genimage_core.protocol import Fold, hold_out
+from genimage_core.settings import ALIGNMENTS, CROPS, DataSettings, TrainingSettings
+
+if TYPE_CHECKING:
+    from genimage_core.data.batches import ImageSet
+    from genimage_core.fold_training import FoldTraining
+    from genimage_core.metrics import Scores
+
+REAL = {"detector": "swin_t", "base": "imagenet", "image_size": 224}
+REAL |= {"train_per_class": 2000, "val_per_class": 500}
+EMBEDDED = {"detector": "swin_nano", "base": "scratch", "image_size": MiniSettings.image_size}
+EMBEDDED |= {"train_per_class": MiniSettings.train_per_class, "val_per_class": MiniSettings.val_per_class}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.set_defaults(run=run)
+    add_data(parser)
+    parser.add_argument("--train-on", required=True, metavar="A,B", help="generators to learn from")
+    parser.add_argument("--detector", metavar="NAME", help=f"one of {', '.join(DETECTORS)} (swin_t)")
+    parser.add_argument("--base", help="imagenet (default), scratch or checkpoint:PATH")
+    parser.add_argument(
+        "--freeze-depth", type=int, default=0, metavar="N", help="parts to freeze, 0 to 5 (0)"
+    )
+    parser.add_argument(
+        "--training", nargs="*", default=[], metavar="KEY=VALUE", help=f"of {_names(TrainingSettings)}"
+    )
+    parser.add_argument(
+        "--augment", nargs="*", default=[], metavar="KEY=VALUE", help=f"of {_names(FrequencyPolicy)}"
+    )
+    parser.add_argument("--image-size", type=int, metavar="N", help="pixels (224)")
+    parser.add_argument("--train-per-class", type=int, metavar="N", help="images of each generator (2000)")
+    parser.add_argument("--val-per-class", type=int, metavar="N", help="images of each generator (500)")
+    parser.add_argument("--alignment", choices=ALIGNMENTS, default="none", help="format alignment (none)")
+    parser.add_argument("--crop", choices=CROPS, default="centre", help="how images are cut (centre)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="weights, order, images (0)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="detector (.safetensors)")
+
+
+def _names(settings: type) -> str:
+    return ", ".join(field.name for field in fields(settings))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be trained, checked.
+
+    Attributes:
+        name: Of the detector.
+        base: Weights to start from.
+        seen: Generators that the base was trained on.
+        freeze_depth: Parts not to be trained.
+        train: Training generators.
+        training: Epochs, schedule, and what else decides how it learns.
+        policy: Augmentation of the training images.
+        data: How the images are read.
+        seed: Decides weights, order, augmentation and the choice of images.
+        simulated: Whether the images are the embedded data set's.
+    """
+
+    name: str
+    base: str
+    seen: tuple[str, ...]
+    freeze_depth: int
+    train: tuple[str, ...]
+    training: TrainingSettings
+    policy: FrequencyPolicy
+    data: DataSettings
+    seed: int
+    simulated: bool
+
+
+def run(arguments: argparse.Namespace, console: Console) -> None:
+    """Train, tell every epoch how well it does on each generator of the root, and keep the detector."""
+    from genimage_core.detectors.checkpoint import save_checkpoint
+    from genimage_core.evaluation import evaluate
+
+    wanted = _check(arguments)
+    layout = open_layout(arguments, console)
+    train = layout.catalog.expand(wanted.train)
+    layout.require(train)
+    judge, learnt = hold_out(train, wanted.seen, layout.catalog, wanted.training.patience, wanted.seed)
+    if wanted.training.curriculum not in ("none", MEASURED):
+        check_order(train, wanted.training.curriculum)
+    names = sorted({place.generator for place in layout.places if place.split == "val"})
+    validation = _load(layout, names, "val", wanted, console)
+    running = _start(wanted, train, _load(layout, learnt, "train", wanted, console), validation, judge)
+    if judge:
+        console.print(f"{judge} decides when the training ends; nothing of its family is learnt")
+    scores: Mapping[str, Scores] = {}
+    for epoch in range(wanted.training.epochs):
+        if running.ended:
+            break
+        loss = running.train(epoch).loss
+        scores = running.settle(evaluate(running.current, validation))
+        told = "  ".join(f"{name} {score.accuracy:.3f}" for name, score in scores.items())
+        console.print(f"epoch {epoch + 1}/{wanted.training.epochs}  loss {loss:.4f}  accuracy: {told}")
+    save_checkpoint(arguments.out, running.kept, _info(wanted, train))
+    simulated = " (SIMULATED images)" if wanted.simulated else ""
+    console.print(f"detector {arguments.out}{simulated}")
+
+
+def _check(arguments: argparse.Namespace) -> Wanted:
+    """Refuse what cannot be trained, before anything is read or made."""
+    for key, value in (EMBEDDED if arguments.data == MINI else REAL).items():
+        if getattr(arguments, key) is None:
+            setattr(arguments, key, value)
+    name, base, size = arguments.detector, arguments.base, arguments.image_size
+    check_detector(name, size, arguments.freeze_depth)
+    check_base(name, base)
+    if base == "imagenet":
+        from genimage_core.detectors.pretrained import ensure_imagenet_weights
+
+        ensure_imagenet_weights(name)
+    path = Path(base.partition(":")[2])
+    if base.startswith("checkpoint:"):
+        require_fit(path, name, size)
+    elif base == "scratch" and arguments.freeze_depth:
+        raise ValueError(
+            "--freeze-depth needs a base that is not scratch: frozen random weights learn nothing"
+        )
+    spec = find_detector(name)
+    return Wanted(
+        name=name,
+        base=base,
+        seen=read_info(path).generators if base.startswith("checkpoint:") else (),
+        freeze_depth=arguments.freeze_depth,
+        train=tuple(part.strip() for part in arguments.train_on.split(",")),
+        training=TrainingSettings(**{**spec.training, **_read(arguments.training, TrainingSettings)}),
+        policy=FrequencyPolicy(**{**spec.policy, **_read(arguments.augment, FrequencyPolicy)}),
+        data=DataSettings(
+            image_size=size,
+            train_per_class=arguments.train_per_class,
+            val_per_class=arguments.val_per_class,
+            format_alignment=arguments.alignment,
+            crop=arguments.crop,
+            follow_links=arguments.follow_links,
+        ),
+        seed=arguments.seed,
+        simulated=arguments.data == MINI,
+    )
+
+
+def _read(pairs: Sequence[str], settings: type) -> dict[str, Any]:
+    """Read `KEY=VALUE` words; a value is JSON, or else a word."""
+    known, found = {field.name for field in fields(settings)}, {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or key not in known:
+            raise ValueError(f"{pair!r} is not KEY=VALUE with one of {', '.join(sorted(known))}")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
+
+
+def _load(
+    layout: Layout, names: Sequence[str], split: str, wanted: Wanted, console: Console
+) -> "dict[str, ImageSet]":
+    from genimage_core.data.images import load_images
+
+    sets = {}
+    for name in names:
+        with progress(console, f"decoding {name} {split}") as report:
+            sets[name] = load_images(
+                layout, name, split, wanted.data, wanted.seed, cache_folder(), report=report
+            )
+    return sets
+
+
+def _start(
+    wanted: Wanted,
+    train: tuple[str, ...],
+    images: "Mapping[str, ImageSet]",
+    validation: "Mapping[str, ImageSet]",
+    judge: str | None,
+) -> "FoldTraining":
+    import torch
+
+    from genimage_core.detectors.detector import build_detector
+    from genimage_core.evaluation import evaluate
+    from genimage_core.fold_training import FoldTraining
+
+    detector = build_detector(
+        wanted.name,
+        image_size=wanted.data.image_size,
+        base=wanted.base,
+        freeze_depth=wanted.freeze_depth,
+        seed=wanted.seed,
+        dropout=wanted.training.dropout,
+        drop_path=wanted.training.drop_path,
+    ).to("cuda" if torch.cuda.is_available() else "cpu")
+    accuracy = {}
+    if wanted.training.curriculum == MEASURED:
+        scores = evaluate(detector, {name: validation[name] for name in images})
+        accuracy = {name: score.accuracy for name, score in scores.items()}
+    order = easiest_first(tuple(images), wanted.training.curriculum, accuracy)
+    ordered = {name: images[name] for name in order}
+    fold = Fold("+".join(train), train, (), ())
+    return FoldTraining(fold, wanted.seed, wanted.policy, wanted.training, ordered, judge, detector)
+
+
+def _info(wanted: Wanted, train: Sequence[str]) -> CheckpointInfo:
+    data = wanted.data
+    known = tuple(dict.fromkeys((*wanted.seen, *train)))
+    return CheckpointInfo(
+        wanted.name,
+        data.image_size,
+        known,
+        data.format_alignment,
+        wanted.simulated,
+        data.crop,
+        data.real_size,
+    )
