@@ -23,6 +23,7 @@ class Base:
     """Where a search starts from.
 
     Attributes:
+        name: As the space file writes it.
         kind: `scratch`, `imagenet`, `generator` or `checkpoint`.
         target: The generator's name or the checkpoint's path, else empty.
         generators: What it was trained on; none of these counts as left out.
@@ -30,6 +31,7 @@ class Base:
         format_alignment: How a checkpoint's images were aligned; None for the others.
     """
 
+    name: str
     kind: str
     target: str
     generators: tuple[str, ...]
@@ -37,33 +39,37 @@ class Base:
     format_alignment: str | None = None
 
 
-def find_base(space: Space) -> Base:
-    """Read off what the base of a space is, and check that it can be had.
+def find_bases(space: Space) -> dict[str, Base]:
+    """Read off what the bases of a space are, the baseline's first, and check that they can be had.
 
     Raises:
         ValueError: If a checkpoint does not fit, a generator is unknown, or weights cannot be fetched.
     """
-    kind, _, target = space.detector.base.partition(":")
+    return {name: _find_base(space, name) for name in space.bases}
+
+
+def _find_base(space: Space, name: str) -> Base:
+    kind, _, target = name.partition(":")
     if kind == "generator":
         names = space.catalog.expand([target])
         if len(names) != 1:
             raise ValueError(f"detector.base: {target} is a family; name one of {', '.join(names)}")
-        return Base(kind, target, names)
+        return Base(name, kind, target, names)
     if kind == "checkpoint":
-        return _find_checkpoint(space, target)
+        return _find_checkpoint(space, name, target)
     if kind == "imagenet":
         from genimage_core.detectors.pretrained import ensure_imagenet_weights
 
         ensure_imagenet_weights(space.detector.name)
-    return Base(kind, target, ())
+    return Base(name, kind, target, ())
 
 
-def _find_checkpoint(space: Space, target: str) -> Base:
+def _find_checkpoint(space: Space, name: str, target: str) -> Base:
     try:
         info = require_fit(Path(target), space.detector.name, space.data.image_size)
     except ValueError as error:
         raise ValueError(f"detector.base: {error}") from error
-    return Base("checkpoint", target, info.generators, info.simulated, info.format_alignment)
+    return Base(name, "checkpoint", target, info.generators, info.simulated, info.format_alignment)
 
 
 def base_recipe(space: Space, base: Base, images: ImageSet, info: CheckpointInfo) -> BaseRecipe:
@@ -136,7 +142,7 @@ def _make_elsewhere(task: BaseTask, plan: ResourcePlan, console: Console) -> Non
     remote = ray.remote(num_cpus=plan.base_cpus, num_gpus=plan.shape.gpus)(_make_base)
     made = remote.remote(task, max(1, int(plan.base_cpus)), epochs)
     total = (task.space.base_training or task.space.training).epochs
-    with progress(console, f"making the base weights, {task.space.detector.base}") as report:
+    with progress(console, f"making the base weights, {task.base.name}") as report:
         while not ray.wait([made], timeout=0)[0]:
             try:
                 report(epochs.get(timeout=1.0), total)

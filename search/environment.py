@@ -22,7 +22,11 @@ PACKAGES = ("ray", "optuna", "torch", "torchvision", "timm", "numpy", "scipy", "
 
 
 def describe_run(
-    space: Space, protocol: Protocol, base: Base, inputs: Inputs, nodes: Sequence[Mapping[str, float]]
+    space: Space,
+    protocol: Protocol,
+    bases: Mapping[str, Base],
+    inputs: Inputs,
+    nodes: Sequence[Mapping[str, float]],
 ) -> dict[str, Any]:
     """Collect what `environment.json` says: command, versions, commit, machines, data, seeds, protocol."""
     section = space.protocol
@@ -52,6 +56,7 @@ def describe_run(
             "search": list(protocol.search),
             "sealed": list(protocol.sealed),
             "base": space.detector.base,
+            "bases": list(bases),
             "folds": [asdict(fold) for fold in protocol.folds],
             "generators": [
                 {"name": g.name, "title": g.title, "family": g.family}
@@ -59,17 +64,27 @@ def describe_run(
                 if g.name in (*protocol.search, *protocol.sealed)
             ],
         },
-        "base": {
-            "kind": base.kind,
-            "generators": list(base.generators),
-            "simulated": base.simulated or (base.kind == "generator" and inputs.simulated),
-            "format_alignment": base.format_alignment,
-        },
+        "base": _describe_bases(bases, inputs.simulated, space.data.format_alignment),
         "detector": space.detector.name,
         "objective": space.search.objective,
         "epochs": space.training.epochs,
         "trials": space.search.trials,
         "space": space.model_dump(mode="json", exclude_none=True)["space"],
+    }
+
+
+def _describe_bases(bases: Mapping[str, Base], simulated: bool, alignment: str) -> dict[str, Any]:
+    """Describe what detectors knew before: of several bases, what any of them was trained on.
+
+    Of several format alignments, the one that is not that of the images is told.
+    """
+    every = list(bases.values())
+    alignments = [base.format_alignment for base in every if base.format_alignment is not None]
+    return {
+        "kind": "; ".join(dict.fromkeys(base.kind for base in every)),
+        "generators": list(dict.fromkeys(name for base in every for name in base.generators)),
+        "simulated": any(base.simulated or (base.kind == "generator" and simulated) for base in every),
+        "format_alignment": max(alignments, key=lambda found: found != alignment, default=None),
     }
 
 

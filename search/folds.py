@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -18,14 +18,13 @@ from genimage_core.data.batches import ImageSet, join
 from genimage_core.data.images import load_images
 from genimage_core.detectors.checkpoint import load_weights, save_checkpoint
 from genimage_core.detectors.detector import Detector, build_detector
-from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.evaluation import evaluate
 from genimage_core.fold_training import FoldTraining
 from genimage_core.metrics import Scores
 from genimage_core.protocol import Fold, hold_out
 from genimage_core.settings import derive_seed
 from search.checkpoints import Contents, secure
-from search.job import FoldResult, Job
+from search.job import FoldResult, Job, ReadyBase
 from search.space import TrialPlan
 
 
@@ -53,10 +52,9 @@ class FoldWorker:
         self.seeds = {fold.name: derive_seed(job.seed, index) for index, fold in enumerate(job.folds)}
         self.folds = job.folds[rank::world_size]
         self.validation = self._load("val", job.search)
-        others = {name: self.validation[name] for name in job.base_generators if name in self.validation}
-        missing = [name for name in job.base_generators if name not in self.validation]
-        self.base_images = others | self._load("val", missing)
-        self.base_before = self._judge_base()
+        judged = {name for base in job.bases.values() for name in base.judged}
+        self.tests = self.validation | self._load("val", judged - set(self.validation))
+        self.before = {name: self._judge(name, base) for name, base in job.bases.items()}
         self.training = self._load("train", {g for fold in self.folds for g in fold.train})
         self.running: list[FoldTraining] = []
         self.plan: TrialPlan | None = None
@@ -76,15 +74,15 @@ class FoldWorker:
             )
         return images
 
-    def _judge_base(self) -> float:
-        """Accuracy of the base on the generators that it was trained on; NaN if there are none."""
-        return _mean_accuracy(self._scores_of_base(self.base_images))
+    def _judge(self, name: str, base: ReadyBase) -> float:
+        """Accuracy of a base on the generators that it was trained on; NaN if there are none."""
+        return _mean_accuracy(self._scores_of_base(name, {g: self.tests[g] for g in base.judged}))
 
-    def _scores_of_base(self, images: Mapping[str, ImageSet]) -> dict[str, Scores]:
-        job = self.job
+    def _scores_of_base(self, name: str, images: Mapping[str, ImageSet]) -> dict[str, Scores]:
         if not images:
             return {}
-        base = build_detector(job.detector, image_size=job.data.image_size, base=f"checkpoint:{job.base}")
+        size, path = self.job.data.image_size, self.job.bases[name].path
+        base = build_detector(self.job.detector, image_size=size, base=f"checkpoint:{path}")
         return evaluate(self._watched(base.to(self.device)), images)
 
     def _watched(self, detector: Detector) -> Detector:
@@ -99,28 +97,27 @@ class FoldWorker:
         self.running = [self._start(fold, plan) for fold in self.folds]
 
     def _start(self, fold: Fold, plan: TrialPlan) -> FoldTraining:
-        seed = self.seeds[fold.name]
+        seed, base = self.seeds[fold.name], self.job.bases[plan.base]
         detector = build_detector(
             self.job.detector,
             image_size=self.job.data.image_size,
-            base=f"checkpoint:{self.job.base}" if self.job.base else "scratch",
+            base=f"checkpoint:{base.path}" if base.path else "scratch",
             freeze_depth=plan.freeze_depth,
             seed=seed,
             dropout=plan.training.dropout,
             drop_path=plan.training.drop_path,
         ).to(self.device)
         self._watched(detector)
-        job = self.job
-        patience, seen = plan.training.patience, job.info.generators
-        out, learnt = hold_out(fold.train, seen, job.layout.catalog, patience, seed)
-        order = self._easiest_first(learnt, plan.training.curriculum)
+        catalog = self.job.layout.catalog
+        out, learnt = hold_out(fold.train, base.info.generators, catalog, plan.training.patience, seed)
+        order = self._easiest_first(learnt, plan)
         images = {name: self.training[name] for name in order}
         return FoldTraining(fold, seed, plan.policy, plan.training, images, out, detector)
 
-    def _easiest_first(self, names: Sequence[str], curriculum: str) -> tuple[str, ...]:
-        accuracy = {}
+    def _easiest_first(self, names: Sequence[str], plan: TrialPlan) -> tuple[str, ...]:
+        accuracy, curriculum = {}, plan.training.curriculum
         if curriculum == MEASURED:
-            scores = self._scores_of_base({name: self.validation[name] for name in names})
+            scores = self._scores_of_base(plan.base, {name: self.validation[name] for name in names})
             accuracy = {name: score.accuracy for name, score in scores.items()}
         return easiest_first(names, curriculum, accuracy)
 
@@ -146,13 +143,15 @@ class FoldWorker:
             return self._result(run, run.best.scores, 0.0, 0.0)
         stats = run.train(epoch)
         started = time.perf_counter()
-        scores = run.settle(evaluate(run.current, {**self.validation, **self.base_images}))
+        scores = run.settle(evaluate(run.current, self.tests))
         return self._result(run, scores, stats.seconds, time.perf_counter() - started)
 
     def _result(
         self, run: FoldTraining, scores: Mapping[str, Scores], train_s: float, eval_s: float
     ) -> FoldResult:
-        forgotten = self.base_before - _mean_accuracy({name: scores[name] for name in self.base_images})
+        assert self.plan is not None, "load() comes first"
+        judged = self.job.bases[self.plan.base].judged
+        forgotten = self.before[self.plan.base] - _mean_accuracy({name: scores[name] for name in judged})
         searched = {name: scores[name] for name in self.validation}
         return FoldResult(searched, run.loss, train_s, eval_s, forgotten, run.learner.micro_batch)
 
@@ -160,9 +159,11 @@ class FoldWorker:
         """Write detectors and optimisers of the folds of this rank into `folder`; what was written."""
         folder.mkdir(parents=True, exist_ok=True)
         contents: Contents = {}
+        assert self.plan is not None, "load() comes first"
+        base = self.job.bases[self.plan.base].info
         for run in self.running:
-            trained = tuple(dict.fromkeys((*self.job.info.generators, *run.fold.train)))
-            info = CheckpointInfo(**{**asdict(self.job.info), "generators": trained})
+            trained = tuple(dict.fromkeys((*base.generators, *run.fold.train)))
+            info = replace(base, generators=trained)
             weights = folder / f"{run.fold.name}.safetensors"
             state = folder / f"{run.fold.name}.training.pt"
             save_checkpoint(weights, run.kept, info)

@@ -12,6 +12,21 @@ from genimage_core.settings import DataSettings
 
 
 @dataclass(frozen=True)
+class ReadyBase:
+    """Weights that trials start from, where every worker finds them.
+
+    Attributes:
+        path: Of the weights; None for random ones.
+        info: What the description of a detector that starts from them begins with.
+        judged: Generators that they were trained on, of which there are images here.
+    """
+
+    path: Path | None
+    info: CheckpointInfo
+    judged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Job:
     """What stays the same for every trial of a search; everything a worker needs, paths included.
 
@@ -23,11 +38,9 @@ class Job:
         folds: Detectors that a trial trains.
         data: How images are read.
         detector: Name of the detector.
-        base: Weights to start from; None for random ones.
-        info: What a finished detector's description starts from.
+        bases: Weights to start from, by their names in the space file.
         objective: Metric that the search maximises.
         seed: Seed of the search.
-        base_generators: Generators that the base was trained on, of which there are images here.
         identities: `Recipe.identity` of the images of each generator and split, where the search began.
     """
 
@@ -38,11 +51,9 @@ class Job:
     folds: tuple[Fold, ...]
     data: DataSettings
     detector: str
-    base: Path | None
-    info: CheckpointInfo
+    bases: Mapping[str, ReadyBase]
     objective: str
     seed: int
-    base_generators: tuple[str, ...]
     identities: Mapping[tuple[str, str], str]
 
 

@@ -17,13 +17,13 @@ from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.protocol import Protocol, hold_out
 from genimage_core.settings import require
 from reports.render import write_report
-from search.base import Base, BaseTask, find_base, prepare_base
+from search.base import Base, BaseTask, find_bases, prepare_base
 from search.board import Board
 from search.cluster import ResourcePlan, plan_resources
 from search.display import Display
 from search.environment import describe_run
 from search.inputs import Inputs, check_inputs, prepare_inputs, write_left_out
-from search.job import Job
+from search.job import Job, ReadyBase
 from search.records import Records
 from search.resume import (
     ENVIRONMENT,
@@ -48,7 +48,7 @@ class Checked:
     Attributes:
         space: What is searched.
         protocol: Folds, left-out and sealed generators.
-        base: Weights that every trial starts from.
+        bases: Weights that trials start from, by name, the baseline's first.
         generators: Those that are read: the search's, and the base's if it is to be trained.
         run_dir: Where the records will be.
         cache: Where data, decoded images and base weights are kept.
@@ -59,7 +59,7 @@ class Checked:
 
     space: Space
     protocol: Protocol
-    base: Base
+    bases: Mapping[str, Base]
     generators: tuple[str, ...]
     run_dir: Path
     cache: Path
@@ -100,23 +100,25 @@ def check(
     check_inputs(
         space, space.catalog.expand(space.protocol.search)
     )  # before the base: that may need the network
-    base = find_base(space)
-    protocol = build_protocol(space, base.generators)
+    bases = find_bases(space)
+    seen = tuple(dict.fromkeys(name for base in bases.values() for name in base.generators))
+    protocol = build_protocol(space, seen)
     _check_workers(space.resources, len(protocol.folds))
-    _check_patience(space, protocol, base)
-    to_train = base.generators if base.kind == "generator" else ()
+    _check_patience(space, protocol, bases)
+    to_train = tuple(base.generators[0] for base in bases.values() if base.kind == "generator")
     if to_train:
         check_inputs(space, to_train)
     generators = tuple(dict.fromkeys((*protocol.search, *to_train)))
     cache = cache_folder().absolute()
-    return Checked(space, protocol, base, generators, run_dir, cache, address, resumed, tuple(first))
+    return Checked(space, protocol, bases, generators, run_dir, cache, address, resumed, tuple(first))
 
 
-def _check_patience(space: Space, protocol: Protocol, base: Base) -> None:
+def _check_patience(space: Space, protocol: Protocol, bases: Mapping[str, Base]) -> None:
     if not space.may_be_patient:
         return
     for fold in protocol.folds:
-        hold_out(fold.train, base.generators, space.catalog, 1, space.search.seed)
+        for base in bases.values():
+            hold_out(fold.train, base.generators, space.catalog, 1, space.search.seed)
 
 
 def _check_workers(section: ResourcesSection, folds: int) -> None:
@@ -149,7 +151,7 @@ def execute(
     inputs = prepare_inputs(space, checked.generators, checked.cache, console)
     run_dir.mkdir(parents=True, exist_ok=checked.resumed)
     with sole_writer(run_dir):
-        description = describe_run(space, checked.protocol, checked.base, inputs, nodes)
+        description = describe_run(space, checked.protocol, checked.bases, inputs, nodes)
         records = _open_records(checked, description, inputs, console)
         records.open_session(started, plan.shape.workers * plan.concurrent, plan.concurrent)
         job = _build_job(checked, inputs, plan, console)
@@ -199,17 +201,10 @@ def conclude(checked: Checked, searched: Searched, console: Console) -> int:
 
 def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Console) -> Job:
     space = checked.space
-    info = CheckpointInfo(
-        space.detector.name,
-        space.data.image_size,
-        checked.base.generators,
-        space.data.format_alignment,
-        inputs.simulated or checked.base.simulated,
-        space.data.crop,
-        space.data.real_size,
-    )
-    target = checked.run_dir / "base.safetensors"
-    task = BaseTask(space, checked.base, inputs.layout, checked.cache, info, target)
+    bases = {
+        name: _make_ready(checked, base, place, inputs, plan, console)
+        for place, (name, base) in enumerate(checked.bases.items())
+    }
     return Job(
         run_dir=checked.run_dir,
         cache=checked.cache,
@@ -218,13 +213,31 @@ def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Co
         folds=checked.protocol.folds,
         data=space.data,
         detector=space.detector.name,
-        base=prepare_base(task, plan, console),
-        info=info,
+        bases=bases,
         objective=space.search.objective,
         seed=space.search.seed,
-        base_generators=tuple(g for g in checked.base.generators if (g, "val") in inputs.identities),
         identities=inputs.identities,
     )
+
+
+def _make_ready(
+    checked: Checked, base: Base, place: int, inputs: Inputs, plan: ResourcePlan, console: Console
+) -> ReadyBase:
+    """Put the weights of a base where every worker finds them."""
+    space = checked.space
+    info = CheckpointInfo(
+        space.detector.name,
+        space.data.image_size,
+        base.generators,
+        space.data.format_alignment,
+        inputs.simulated or base.simulated,
+        space.data.crop,
+        space.data.real_size,
+    )
+    target = checked.run_dir / ("base.safetensors" if place == 0 else f"base_{place}.safetensors")
+    task = BaseTask(space, base, inputs.layout, checked.cache, info, target)
+    judged = tuple(name for name in base.generators if (name, "val") in inputs.identities)
+    return ReadyBase(prepare_base(task, plan, console), info, judged)
 
 
 def _search(

@@ -33,7 +33,7 @@ from genimage_core.settings import DataSettings, DetectorSettings, TrainingSetti
 MINI = "mini"
 POLICY_FIELDS = tuple(field.name for field in fields(FrequencyPolicy))
 TRAINING_FIELDS = tuple(field.name for field in fields(TrainingSettings) if field.name != "epochs")
-DETECTOR_FIELDS = ("freeze_depth",)
+DETECTOR_FIELDS = ("freeze_depth", "base")
 WHOLE_FIELDS = ("batch_size", "freeze_depth", "patience", *WHOLE)
 SEARCHABLE = POLICY_FIELDS + TRAINING_FIELDS + DETECTOR_FIELDS
 
@@ -165,6 +165,12 @@ class Space(_Section):
         return {k: v for k, v in self.space.items() if not isinstance(v, Range | Choices)}
 
     @property
+    def bases(self) -> tuple[str, ...]:
+        """Weights that trials start from, the baseline's first."""
+        searched = _ends(self.space["base"]) if "base" in self.space else ()
+        return tuple(dict.fromkeys((self.detector.base, *map(str, searched))))
+
+    @property
     def catalog(self) -> Catalog:
         """GenImage's generators and those of the mapping."""
         return GENIMAGE if self.data.layout is None else read_mapping(self.data.layout).catalog(GENIMAGE)
@@ -212,7 +218,7 @@ class Space(_Section):
         allowed = "left alone where folds train on one generator (see protocol.train_on and search)"
         require(several, field, value, allowed)
         if value == MEASURED:
-            trained = self.detector.base.startswith(("generator:", "checkpoint:"))
+            trained = all(base.startswith(("generator:", "checkpoint:")) for base in self.bases)
             require(
                 trained, field, value, "an order: only a base generator:NAME or checkpoint:PATH can measure"
             )
@@ -245,7 +251,7 @@ class Space(_Section):
             for value in _ends(entry):
                 _check_values(sections, {key: value})
             _check_condition(key, entry, self.space)
-        for pair in CONSTRAINED:
+        for pair in (*CONSTRAINED, ("base", "freeze_depth")):
             for values in _meeting(pair, self.space):
                 _check_values(sections, values)
         return self
@@ -258,6 +264,7 @@ class TrialPlan:
     policy: FrequencyPolicy
     training: TrainingSettings
     freeze_depth: int
+    base: str
 
 
 def settle(space: Space, values: Mapping[str, Value], *, baseline: bool = False) -> TrialPlan:
@@ -278,7 +285,7 @@ def settle(space: Space, values: Mapping[str, Value], *, baseline: bool = False)
     training = replace(space.training, **part(TRAINING_FIELDS))
     own = find_detector(space.detector.name).policy
     policy = FrequencyPolicy(**{**own, **part(POLICY_FIELDS)})
-    return TrialPlan(policy, training, detector.freeze_depth)
+    return TrialPlan(policy, training, detector.freeze_depth, detector.base)
 
 
 def _ends(entry: Parameter | Value) -> tuple[Value, ...]:
@@ -429,7 +436,7 @@ def _allowed_at(location: tuple[int | str, ...]) -> list[str]:
 
 
 def build_protocol(space: Space, base_generators: tuple[str, ...]) -> Protocol:
-    """Build the protocol of a space whose base was trained on `base_generators`."""
+    """Build the protocol of a space whose bases were trained on `base_generators`."""
     section = space.protocol
     return Protocol(section.train_on, section.search, section.sealed, base_generators, space.catalog)
 

@@ -9,13 +9,14 @@ from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import Protocol
 from genimage_core.settings import DataSettings, TrainingSettings
 from search.folds import FoldWorker
-from search.job import Job
+from search.job import Job, ReadyBase
 from search.space import TrialPlan
 
 CPU = torch.device("cpu")
 PROTOCOL = Protocol("one", ("sd14", "biggan"), ("vqdm",))
 TRAINING = TrainingSettings(epochs=2, batch_size=4, learning_rate=1e-3)
-PLAN = TrialPlan(FrequencyPolicy(noise_scale=0.3), TRAINING, 0)
+PLAN = TrialPlan(FrequencyPolicy(noise_scale=0.3), TRAINING, 0, "scratch")
+INFO = CheckpointInfo("swin_nano", 32, (), "none", True)
 
 
 def make_job(root, folder):
@@ -29,11 +30,9 @@ def make_job(root, folder):
         folds=PROTOCOL.folds,
         data=data,
         detector="swin_nano",
-        base=None,
-        info=CheckpointInfo("swin_nano", 32, (), "none", True),
+        bases={"scratch": ReadyBase(None, INFO)},
         objective="off_family_accuracy",
         seed=0,
-        base_generators=(),
         identities=identities(layout, data),
     )
 

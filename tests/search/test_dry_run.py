@@ -26,8 +26,9 @@ PLAN = ResourcePlan(GroupShape(2, 1.0, 0.0), 1, 2.0)
 
 @pytest.fixture
 def checked(tmp_path):
-    base = Base("generator", "sd14", ("sd14",))
-    return Checked(SPACE, PROTOCOL, base, ("sd14", "biggan", "adm"), tmp_path / "run", tmp_path, None)
+    name = "generator:sd14"
+    bases = {name: Base(name, "generator", "sd14", ("sd14",))}
+    return Checked(SPACE, PROTOCOL, bases, ("sd14", "biggan", "adm"), tmp_path / "run", tmp_path, None)
 
 
 def test_the_fullest_worker_decides_how_long_a_trial_takes(checked):

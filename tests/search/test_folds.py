@@ -4,18 +4,18 @@ from dataclasses import replace
 import pytest
 import torch
 from PIL import Image
-from small_job import CPU, PLAN, TRAINING, identities, numbers, work
+from small_job import CPU, INFO, PLAN, TRAINING, identities, numbers, work
 
 from genimage_core import fold_training
 from genimage_core.data.layout import find_layout
 from genimage_core.detectors.detector import load_detector
-from genimage_core.detectors.info import CheckpointInfo, read_info
+from genimage_core.detectors.info import read_info
 from genimage_core.evaluation import evaluate
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import Protocol
 from search import folds
 from search.folds import FoldWorker
-from search.job import Job, merge
+from search.job import ReadyBase, merge
 from search.space import TrialPlan
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -59,7 +59,7 @@ def test_the_next_trial_starts_anew(job):
     worker.epoch(1)
     worker.load(PLAN)
     assert numbers(worker.epoch(0)) == first
-    worker.load(TrialPlan(FrequencyPolicy(noise_scale=1.0), TRAINING, 0))
+    worker.load(TrialPlan(FrequencyPolicy(noise_scale=1.0), TRAINING, 0, "scratch"))
     assert numbers(worker.epoch(0)) != first
 
 
@@ -69,15 +69,15 @@ def test_what_is_saved_is_the_detector_and_says_what_it_knows(job, tmp_path):
     worker.save(tmp_path / "saved")
     for fold in ("sd14", "biggan"):
         path = tmp_path / "saved" / f"{fold}.safetensors"
-        assert read_info(path) == CheckpointInfo("swin_nano", 32, (fold,), "none", True)
+        assert read_info(path) == replace(INFO, generators=(fold,))
         assert evaluate(load_detector(path), worker.validation) == results[fold].scores
 
 
 def test_frozen_parts_stay_on_the_base(job, tmp_path):
     worker = work(job)
     worker.save(tmp_path / "base")
-    from_base = Job(**{**vars(job), "base": tmp_path / "base" / "sd14.safetensors"})
-    frozen = work(from_base, plan=TrialPlan(FrequencyPolicy(), TRAINING, 5))
+    from_base = replace(job, bases={"own": ReadyBase(tmp_path / "base" / "sd14.safetensors", INFO)})
+    frozen = work(from_base, plan=TrialPlan(FrequencyPolicy(), TRAINING, 5, "own"))
     frozen.epoch(0)
     base = load_detector(tmp_path / "base" / "sd14.safetensors").state_dict()
     for running in frozen.running:
@@ -91,12 +91,15 @@ def with_base(job, tmp_path):
     first = work(replace(job, run_dir=tmp_path / "base"))
     first.epoch(0)
     first.save(tmp_path / "base")
-    return replace(job, base=tmp_path / "base" / "sd14.safetensors", base_generators=("sd14",))
+    path = tmp_path / "base" / "sd14.safetensors"
+    return replace(job, bases={"scratch": ReadyBase(path, replace(INFO, generators=("sd14",)), ("sd14",))})
 
 
 def test_what_is_forgotten_is_counted_from_what_the_base_could(job, tmp_path):
     job = with_base(job, tmp_path)
-    before = evaluate(load_detector(job.base), {"sd14": work(job).validation["sd14"]})["sd14"].accuracy
+    before = evaluate(load_detector(job.bases["scratch"].path), {"sd14": work(job).validation["sd14"]})[
+        "sd14"
+    ].accuracy
     results = work(job).epoch(0)
     for result in results.values():
         assert result.forgotten == pytest.approx(before - result.scores["sd14"].accuracy)
@@ -110,6 +113,20 @@ def test_the_generator_of_the_base_is_judged_also_outside_the_search_and_kept_ou
     outside = replace(job, search=("biggan",), folds=(replace(fold, name="biggan", train=("biggan",)),))
     [result] = work(outside).epoch(0).values()
     assert list(result.scores) == ["biggan"] and math.isfinite(result.forgotten)
+
+
+def test_every_trial_starts_from_its_own_base_and_forgets_of_that(job, tmp_path):
+    trained = with_base(job, tmp_path).bases["scratch"]
+    both = work(replace(job, bases={"scratch": job.bases["scratch"], "trained": trained}))
+    assert all(math.isnan(result.forgotten) for result in both.epoch(0).values())
+    both.save(tmp_path / "plain")
+    both.load(replace(PLAN, base="trained", freeze_depth=5))
+    assert all(math.isfinite(result.forgotten) for result in both.epoch(0).values())
+    both.save(tmp_path / "tuned")
+    assert read_info(tmp_path / "plain" / "biggan.safetensors").generators == ("biggan",)
+    assert read_info(tmp_path / "tuned" / "biggan.safetensors").generators == ("sd14", "biggan")
+    before, after = load_detector(trained.path), load_detector(tmp_path / "tuned" / "biggan.safetensors")
+    assert all(a.equal(b) for a, b in zip(before.parts.parameters(), after.parts.parameters(), strict=True))
 
 
 def test_without_a_trained_base_nothing_is_forgotten(job):
@@ -226,7 +243,7 @@ def test_a_measured_curriculum_follows_the_base(several, tmp_path):
     first = work(replace(several, run_dir=tmp_path / "base"))
     first.save(tmp_path / "base")
     base = next((tmp_path / "base").glob("*.safetensors"))
-    measured = replace(several, base=base)
+    measured = replace(several, bases={"scratch": ReadyBase(base, INFO)})
     worker = work(measured, plan=replace(PLAN, training=replace(TRAINING, curriculum="measured")))
     accuracy = {n: s.accuracy for n, s in evaluate(load_detector(base), worker.validation).items()}
     for run in worker.running:

@@ -112,7 +112,7 @@ def test_the_wide_example_searches_every_operation_and_names_the_fields_that_it_
 
 
 def test_every_field_of_policy_training_and_detector_can_be_searched():
-    outside = {"epochs", "name", "base"}  # these decide what trials share
+    outside = {"epochs", "name"}  # these decide what trials share
     of_settings = {
         f.name for cls in (FrequencyPolicy, TrainingSettings, DetectorSettings) for f in fields(cls)
     }
@@ -424,9 +424,12 @@ def test_a_base_is_trained_plainly(tmp_path, key, value):
     with pytest.raises(ValueError, match=rf"base_training\.{key}"):
         load(tmp_path, protocol=SEVERAL, base_training={"epochs": 1, key: value})
     space = load(tmp_path, protocol=SEVERAL, detector={"base": "generator:sd14"}, training={key: value})
-    recipe = base_recipe(space, Base("generator", "sd14", ("sd14",)), FINGERPRINTED, INFO)
+    base = Base("generator:sd14", "generator", "sd14", ("sd14",))
+    recipe = base_recipe(space, base, FINGERPRINTED, INFO)
     plain = load(tmp_path, protocol=SEVERAL, detector={"base": "generator:sd14"})
-    assert recipe == base_recipe(plain, Base("generator", "sd14", ("sd14",)), FINGERPRINTED, INFO)
+    assert recipe == base_recipe(
+        plain, Base("generator:sd14", "generator", "sd14", ("sd14",)), FINGERPRINTED, INFO
+    )
 
 
 @pytest.mark.parametrize("where", ["training", "space"])
@@ -434,6 +437,25 @@ def test_stochastic_depth_is_refused_where_a_detector_has_none(tmp_path, where):
     entry = {"drop_path": 0.1 if where == "training" else {"low": 0.0, "high": 0.2}}
     with pytest.raises(ValueError, match=rf"{where}\.drop_path: .*f3net"):
         load(tmp_path, detector={"name": "f3net"}, **{where: entry})
+
+
+def test_bases_can_be_searched(tmp_path):
+    names = ["imagenet", "generator:sd14", "checkpoint:x.safetensors"]
+    space = load(tmp_path, space={"base": {"choices": names}}, detector={"base": "generator:adm"})
+    assert space.bases == ("generator:adm", *names)
+    assert [settle(space, {"base": name}).base for name in names] == names
+    assert settle(space, {"base": "imagenet"}, baseline=True).base == "generator:adm"
+    assert load(tmp_path, space={"base": "generator:sd14"}).bases == (MINIMAL["detector"]["base"],)
+    with pytest.raises(ValueError, match=r"space\.base: base"):
+        load(tmp_path, space={"base": {"choices": ["imagenet", "elsewhere"]}})
+    frozen = {"low": 0, "high": 3, "type": "int"}
+    with pytest.raises(ValueError, match="frozen random weights"):
+        load(tmp_path, space={"base": {"choices": ["imagenet", "scratch"]}, "freeze_depth": frozen})
+    apart = {
+        "base": {"choices": ["imagenet", "scratch"]},
+        "freeze_depth": {**frozen, "when": {"base": ["imagenet"]}},
+    }
+    assert settle(load(tmp_path, space=apart), {"base": "scratch"}).freeze_depth == 0
 
 
 CONDITIONAL = {
