@@ -160,7 +160,7 @@ def small_disk(tmp_path):
     """A file system of its own with room for the records and few checkpoints."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", folder], check=False)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", folder], check=False)
     if mounted.returncode:
         pytest.skip("only root can mount")
     yield folder
@@ -175,7 +175,8 @@ def test_a_disk_that_fills_up_ends_the_search_and_it_goes_on_with_room(
     run = launch("--space", file, "--data", data_root, "--out", run_dir)
     run.wait_for(r"trial +0 epoch 2/", 300)
     ballast = small_disk / "ballast"
-    ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - 2 * 2**20))
+    # Enough for one more checkpoint, which is written meanwhile, but not for two.
+    ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - 40 * 2**20))
     assert run.finish(60) == 1, run.text
     assert "no room for another checkpoint" in run.text and "--resume" in run.text
     assert states(run_dir) == ["interrupted"]
