@@ -113,6 +113,8 @@ def _content(report: Report, best_file: str) -> Mapping[str, Any]:
         "keys": _keys(report),
         "views": views,
         "command": shlex.join(report.command),
+        "resumed": [(s["started"], shlex.join(s["command"])) for s in report.environment.get("resumed", ())],
+        "taken_over": len(report.environment.get("warm_start", {}).get("first", ())),
         "again": shlex.join(["python", "search/run.py", "--space", best_file])
         if report.has_best_file
         else "",

@@ -48,6 +48,8 @@ SHOWN_ELSEWHERE = (
     "protocol.generators",
     "shortcuts",
     "data.layout",
+    "resumed",
+    "warm_start",
 )
 
 

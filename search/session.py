@@ -176,6 +176,7 @@ def _open_records(
     records = Records(run_dir, space.search.objective, space.training.epochs)
     if checked.resumed:
         reopen(records, run_dir / "study.db", space.name)
+        (run_dir / "timing.json").unlink(missing_ok=True)  # the run is not finished any more
         for scratch in ("tune", "workers"):  # Ray's own state, of which nothing is read
             shutil.rmtree(run_dir / scratch, ignore_errors=True)
     return records

@@ -310,3 +310,17 @@ def test_the_shortcut_check_stands_on_every_page(tmp_path):
     assert json.loads(files["report.json"])["shortcuts"] == check
     silent = rendered(write_run(tmp_path / "silent", ten_trials()))
     assert all("Shortcut check: not recorded" in silent[name] for name in ("index.html", "report.md"))
+
+
+def test_sessions_and_what_was_taken_over_are_told(tmp_path):
+    run = write_run(tmp_path / "run", ten_trials(), best=True)
+    path = run / "environment.json"
+    command = ["python", "search/run.py", "--resume", HOSTILE]
+    told = {"resumed": [{"started": "2026-11-23T06:00", "command": command, "versions": {}}]}
+    told["warm_start"] = {"first": [{"noise_scale": 0.1}, {"noise_scale": 0.2}]}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **told}))
+    files = rendered(run)
+    for text in (" ".join(Page(files["index.html"]).text), files["report.md"]):
+        assert "2026-11-23T06:00" in text and "--resume" in text and "went on as it was left" in text
+        assert "2 of its first configurations were taken over" in text
+    assert HOSTILE not in files["index.html"]
