@@ -322,5 +322,5 @@ def test_sessions_and_what_was_taken_over_are_told(tmp_path):
     files = rendered(run)
     for text in (" ".join(Page(files["index.html"]).text), files["report.md"]):
         assert "2026-11-23T06:00" in text and "--resume" in text and "went on as it was left" in text
-        assert "2 of its first configurations were taken over" in text
+        assert "run again after the baseline: 2." in text
     assert HOSTILE not in files["index.html"]

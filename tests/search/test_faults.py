@@ -167,6 +167,15 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
+def fill(folder, leave):
+    """Leave so many bytes, whatever the search writes or removes meanwhile."""
+    path = folder / "ballast"
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while shutil.disk_usage(folder).free > leave:
+            file.write(bytes(2**18 if leave else 2**12))
+    return path
+
+
 @pytest.mark.slow
 def test_a_disk_that_fills_up_ends_the_search_and_it_goes_on_with_room(
     finished, space, launch, small_disk, data_root, tmp_path
@@ -174,9 +183,7 @@ def test_a_disk_that_fills_up_ends_the_search_and_it_goes_on_with_room(
     file, run_dir = write_space(space, tmp_path / "space.yaml"), small_disk / "run"
     run = launch("--space", file, "--data", data_root, "--out", run_dir)
     run.wait_for(r"trial +0 epoch 2/", 300)
-    ballast = small_disk / "ballast"
-    # Enough for one more checkpoint, which is written meanwhile, but not for two.
-    ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - 40 * 2**20))
+    ballast = fill(small_disk, leave=40 * 2**20)  # one more checkpoint, but not two
     assert run.finish(60) == 1, run.text
     assert "no room for another checkpoint" in run.text and "--resume" in run.text
     assert states(run_dir) == ["interrupted"]
@@ -194,13 +201,10 @@ def test_a_disk_that_is_full_at_once_loses_nothing_that_was_noted(
     file, run_dir = write_space(space, tmp_path / "space.yaml"), small_disk / "run"
     run = launch("--space", file, "--data", data_root, "--out", run_dir)
     run.wait_for(r"trial +0 epoch 2/", 300)
-    with (small_disk / "ballast").open("wb") as ballast, contextlib.suppress(OSError):
-        while True:
-            ballast.write(bytes(2**12))
-            ballast.flush()
+    ballast = fill(small_disk, leave=0)
     assert run.finish(120) == 1, run.text
     assert "No space left" in run.text or "no room" in run.text
-    (small_disk / "ballast").unlink()
+    ballast.unlink()
     again = launch("--resume", run_dir)
     assert again.finish() == 0, again.text
     assert states(run_dir) == ["completed", "completed"]
