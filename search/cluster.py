@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,8 @@ def ray_session(address: str | None, run_dir: Path) -> Iterator[list[dict[str, f
                 ray.shutdown()
             finally:
                 if run_dir.exists():
-                    _keep_logs(folder, run_dir / "logs")
+                    with suppress(OSError):  # of a full disk: the report matters more
+                        _keep_logs(folder, run_dir / "logs")
 
 
 def _require_ray(address: str) -> None:

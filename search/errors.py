@@ -1,5 +1,7 @@
 """Errors, as a person wants to read them."""
 
+import errno
+import os
 import tempfile
 import traceback
 from pathlib import Path
@@ -12,6 +14,11 @@ def one_line(error: BaseException | None) -> str:
     cause = error.cause if isinstance(error, RayTaskError) else error
     lines = _lines(str(cause))
     return lines[0] if lines else type(cause).__name__
+
+
+def disk_is_full(text: str) -> bool:
+    """Whether an error, in its own words, is that of a disk without room."""
+    return os.strerror(errno.ENOSPC) in text
 
 
 def notes_of(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from ray.tune import Callback
 from search.board import Board
 from search.checkpoints import room_for_more, trial_name
 from search.display import Display
-from search.errors import keep_story, last_line, story_of
+from search.errors import disk_is_full, keep_story, last_line, story_of
 from search.records import Records
 from search.scheduler import Deadline
 from search.winner import drop_useless
@@ -35,8 +35,7 @@ class Monitor(Callback):  # type: ignore[misc]
     ) -> None:
         """Note an epoch, or why there is none."""
         if "error" in result:
-            self._records.trials[trial.config["number"]].error = result["error"]
-            self._keep(trial, result["story"])
+            self._note_failure(trial, result)
             return
         result = {**result, "matrix": result["table"].matrix, "losses": result["table"].losses}
         record = self._records.add(trial.config["number"], result)
@@ -53,13 +52,29 @@ class Monitor(Callback):  # type: ignore[misc]
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that a trial is tried again after a worker died."""
         cause = self._cause(trial)
+        self._ends_search(cause)
         record = self._records.retry(trial.config["number"], cause)
         self._display.note(f"trial {record.number:>3} starts again: {cause}")
         self._display.note(f"  the full story: {story_of(self._records.run_dir, trial_name(record.number))}")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that a trial failed for good."""
-        self._end(trial.config["number"], error=self._cause(trial))
+        cause = self._cause(trial)
+        full = self._ends_search(cause)
+        self._end(trial.config["number"], error=None if full else cause, interrupted=full)
+
+    def _note_failure(self, trial: Any, result: dict[str, Any]) -> None:
+        if self._ends_search(result["error"]):
+            self._deadline.interrupted.add(trial.trial_id)
+        else:
+            self._records.trials[trial.config["number"]].error = result["error"]
+        self._keep(trial, result["story"])
+
+    def _ends_search(self, cause: str) -> bool:
+        """Whether a trial was cut off by a full disk: not its own fault, it can go on once there is room."""
+        full = disk_is_full(cause)
+        self._deadline.full = self._deadline.full or full
+        return full
 
     def settle(self, error: str | None = None) -> None:
         """Note the end of every trial that a search has left running: by an error, or else by the user."""

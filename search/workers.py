@@ -41,8 +41,11 @@ class CommandFailed(RuntimeError):
     """
 
     def __init__(self, text: str, story: str) -> None:
-        super().__init__(text)
+        super().__init__(text, story)  # both: it travels from the trial's process to the driver's
         self.story = story
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
+import pickle
 import tempfile
 
 import pytest
 from ray.exceptions import RayTaskError
 
 from search.errors import keep_traceback, last_line, one_line
+from search.workers import CommandFailed
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,8 @@ def test_the_traceback_is_kept(tmp_path, made, monkeypatch):
         path = keep_traceback(error, run_dir)
     assert path.is_relative_to(run_dir) == made
     assert "test_errors.py" in path.read_text() and "ValueError: the cause" in path.read_text()
+
+
+def test_a_failed_command_travels_between_processes():
+    error = pickle.loads(pickle.dumps(CommandFailed("detector of adm: broken", "Traceback")))
+    assert (str(error), error.story) == ("detector of adm: broken", "Traceback")

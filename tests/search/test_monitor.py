@@ -197,3 +197,27 @@ def test_the_summary_counts_and_compares(search):
     search.monitor.on_trial_complete(0, [], baseline)
     summary = search.display.summary()
     assert "1 completed, 1 running" in summary and "baseline 0.2000" in summary and "left" in summary
+
+
+FULL = "OSError: [Errno 28] No space left on device"
+
+
+def test_a_full_disk_cuts_a_trial_off_and_ends_the_search(search, tmp_path):
+    told, lost = trial(1), trial(2)
+    for stub in (told, lost):
+        search.start(stub)
+        search.result(stub, 1)
+    failure = {
+        OBJECTIVE: math.nan,
+        "epoch": 1,
+        "done": True,
+        "error": f"detector of adm: {FULL}",
+        "story": "x",
+    }
+    search.monitor.on_trial_result(0, [], told, failure)
+    search.monitor.on_trial_complete(0, [], told)
+    lost.error_file = str(tmp_path / "error.txt")
+    (tmp_path / "error.txt").write_text(f"Traceback\n{FULL}\n")
+    search.monitor.on_trial_error(0, [], lost)
+    assert [(r.state, r.error) for r in search.records.in_order()] == [("interrupted", None)] * 2
+    assert search.deadline.full and search.deadline.passed
