@@ -1,64 +1,37 @@
-"""`python -m genimage_core analyse …`: what spectra tell reals from fakes; which generators are related."""
+"""`python -m genimage_core analyse spectra`: mean spectra of reals and fakes, and how far apart they are."""
 
 import argparse
-import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
 from genimage_core.cache import cache_folder
-from genimage_core.commands.files import MINI, add_data, open_layout, progress, read_json
+from genimage_core.commands.analyse.shared import add_bad_share, add_out, full_command, make_table
+from genimage_core.commands.files import add_data, open_layout, progress
 from genimage_core.data.layout import SPLITS, Layout
+from genimage_core.data.mini_card import is_simulated
 from genimage_core.data.recipe import digest
-from genimage_core.generators import GENIMAGE
 from genimage_core.settings import ALIGNMENTS, DataSettings, require
 
 if TYPE_CHECKING:
     from genimage_core.analysis.measure import GeneratorSpectra
 
-THRESHOLD = 0.9  # detectors transfer at 90 % balanced accuracy, on average over both ways
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the actions and their arguments."""
-    actions = parser.add_subparsers(dest="action", required=True)
-    _add_spectra(
-        actions.add_parser("spectra", help="mean spectra of reals and fakes, and how far apart they are")
-    )
-    _add_generators(actions.add_parser("generators", help="which generators are related, by a matrix"))
-
-
-def _add_spectra(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=analyse_spectra)
+    """Declare the arguments."""
+    parser.set_defaults(run=run)
     add_data(parser)
     parser.add_argument("--per-class", type=int, default=200, metavar="N", help="images each (200)")
     parser.add_argument("--image-size", type=int, default=224, metavar="N", help="side in pixels (224)")
     parser.add_argument("--alignment", default="none", help=f"{', '.join(ALIGNMENTS)} (none)")
-    parser.add_argument(
-        "--max-bad-share",
-        type=float,
-        default=0.01,
-        metavar="X",
-        help="share of a class that may be unreadable: data.max_bad_share (0.01)",
-    )
+    add_bad_share(parser)
     parser.add_argument("--split", choices=SPLITS, default="val", help="whose images (val)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of choice and intervals (0)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    add_out(parser)
 
 
-def _add_generators(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=analyse_generators)
-    parser.add_argument("matrix", type=Path, metavar="MATRIX_JSON", help="rows, columns, accuracy")
-    parser.add_argument(
-        "--threshold", type=float, default=THRESHOLD, metavar="X", help="similarity within a family (0.9)"
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
-
-
-def analyse_spectra(arguments: argparse.Namespace, console: Console) -> None:
+def run(arguments: argparse.Namespace, console: Console) -> None:
     """Measure every generator, print the table and its warnings, write the folder."""
     require(arguments.per_class >= 2, "--per-class", arguments.per_class, "at least 2")
     require(arguments.seed >= 0, "--seed", arguments.seed, "at least 0")
@@ -101,10 +74,10 @@ def _write_spectra(
 
     from genimage_core.analysis import files, spectra_figures, spectra_wording
 
-    title = spectra_wording.title(arguments.split, arguments.alignment, simulated=arguments.data == MINI)
+    title = spectra_wording.title(arguments.split, arguments.alignment, simulated=is_simulated(layout.root))
     notes = spectra_wording.notes(found, arguments.alignment, arguments.image_size)
     rows = [spectra_wording.cells(one) for one in found]
-    console.print(_table(title, spectra_wording.HEAD, rows, spectra_wording.CAPTION))
+    console.print(make_table(title, spectra_wording.HEAD, rows, spectra_wording.CAPTION))
     for note in notes:
         console.print(note)
     out = arguments.out
@@ -114,7 +87,9 @@ def _write_spectra(
     files.write_figure(out / "radial.svg", spectra_figures.radial_figure(found, title))
     files.write_figure(out / "planes.svg", spectra_figures.plane_figure(found, title))
     data = _data_record([one.fingerprint for one in found], layout, arguments)
-    files.write_record(out / "spectra.json", _command(arguments), data | spectra_wording.record(found, notes))
+    files.write_record(
+        out / "spectra.json", full_command(arguments), data | spectra_wording.record(found, notes)
+    )
     console.print(f"folder {out}")
 
 
@@ -126,7 +101,7 @@ def _data_record(
         "data": {
             "fingerprint": digest(list(fingerprints)),
             "root": str(layout.root),
-            "simulated": arguments.data == MINI,
+            "simulated": is_simulated(layout.root),
             "layout": layout.kind,
             "split": arguments.split,
             "per_class": arguments.per_class,
@@ -134,56 +109,3 @@ def _data_record(
             "format_alignment": arguments.alignment,
         },
     }
-
-
-def analyse_generators(arguments: argparse.Namespace, console: Console) -> None:
-    """Cluster the generators of a matrix, print families and differences, write the folder."""
-    from genimage_core.analysis import files, relatedness_figure, relatedness_wording
-    from genimage_core.relatedness import read_matrix, relate
-
-    content, threshold, out = read_json(arguments.matrix), arguments.threshold, arguments.out
-    try:
-        matrix = read_matrix(content)
-    except ValueError as error:
-        raise ValueError(f"{arguments.matrix}: {error}") from error
-    found = relate(matrix, threshold)
-    title = f"Related generators, families from similarity {threshold:g}"
-    rows = relatedness_wording.rows(found, GENIMAGE)
-    console.print(_table(title, relatedness_wording.HEAD, [[*map(str, row.values())] for row in rows]))
-    notes = relatedness_wording.sentences(found, GENIMAGE, threshold)
-    for note in notes:
-        console.print(note)
-    out.mkdir(parents=True, exist_ok=True)
-    files.write_table(out / "generators.csv", rows)
-    files.write_figure(out / "generators.svg", relatedness_figure.relatedness_figure(found, threshold, title))
-    source = {
-        "fingerprint": digest(content),
-        "command": content.get("command"),
-        "seeds": content.get("seeds"),
-    }
-    numbers = relatedness_wording.record(found, GENIMAGE, threshold)
-    files.write_record(
-        out / "generators.json", _command(arguments), {"matrix": source, "notes": notes} | numbers
-    )
-    console.print(f"folder {out}")
-
-
-def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> Table:
-    table = Table(title=title, caption=caption or None)
-    for place, name in enumerate(head):
-        table.add_column(name, justify="right" if place else "left")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def _command(arguments: argparse.Namespace) -> str:
-    """Return the call with every value spelt out, defaults too: it gives the same again."""
-    words = ["python", "-m", "genimage_core", arguments.command, arguments.action]
-    for name, value in vars(arguments).items():
-        if name == "matrix":
-            words.append(str(value))
-        elif name not in ("command", "action", "run") and value is not None and value is not False:
-            option = f"--{name.replace('_', '-')}"
-            words += [option] if value is True else [option, str(value)]
-    return shlex.join(words)
