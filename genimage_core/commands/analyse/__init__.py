@@ -2,11 +2,12 @@
 
 import argparse
 
-from genimage_core.commands.analyse import generators, spectra
+from genimage_core.commands.analyse import generators, images, spectra
 
 ACTIONS = {
     "spectra": (spectra, "mean spectra of reals and fakes, and how far apart they are"),
     "generators": (generators, "which generators are related, by a matrix"),
+    "images": (images, "accuracy by the number of training images"),
 }
 
 
