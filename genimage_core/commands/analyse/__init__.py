@@ -2,12 +2,13 @@
 
 import argparse
 
-from genimage_core.commands.analyse import generators, images, spectra
+from genimage_core.commands.analyse import classes, generators, images, spectra
 
 ACTIONS = {
     "spectra": (spectra, "mean spectra of reals and fakes, and how far apart they are"),
     "generators": (generators, "which generators are related, by a matrix"),
     "images": (images, "accuracy by the number of training images"),
+    "classes": (classes, "accuracy on image classes that were not trained on"),
 }
 
 
