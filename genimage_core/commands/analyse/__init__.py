@@ -2,13 +2,14 @@
 
 import argparse
 
-from genimage_core.commands.analyse import classes, generators, images, spectra
+from genimage_core.commands.analyse import classes, content, generators, images, spectra
 
 ACTIONS = {
     "spectra": (spectra, "mean spectra of reals and fakes, and how far apart they are"),
     "generators": (generators, "which generators are related, by a matrix"),
     "images": (images, "accuracy by the number of training images"),
     "classes": (classes, "accuracy on image classes that were not trained on"),
+    "content": (content, "accuracy of a kept detector on another domain"),
 }
 
 
