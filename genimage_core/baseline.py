@@ -11,18 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genimage_core.base_training import own_policy
+from genimage_core.base_training import Trained, train_detector
 from genimage_core.data.batches import ImageSet, join
 from genimage_core.degrade import DEGRADATIONS
 from genimage_core.detectors.catalogue import find_detector
 from genimage_core.detectors.checkpoint import save_checkpoint
-from genimage_core.detectors.detector import Detector, build_detector
 from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.evaluation import predict
 from genimage_core.protocol import Fold
 from genimage_core.settings import DataSettings, TrainingSettings, derive_seed
-from genimage_core.steps import Learner
-from genimage_core.training import build_optimizer, train_epoch
 
 UNCHANGED = "unchanged"
 Report = Callable[[str, int, int, float], None]  # what is trained, epochs done, epochs in all, loss
@@ -99,7 +96,8 @@ def run_detector(bench: Bench, detector: str, device: torch.device, report: Repo
 
 
 def _run_fold(bench: Bench, name: str, fold: Fold, seed: int, device: torch.device, report: Report) -> None:
-    detector, loss, seconds = _train(bench, name, fold, seed, device, report)
+    done = _train(bench, name, fold, seed, device, report)
+    detector = done.detector
     trained = tuple(dict.fromkeys((*bench.seen, *fold.train)))
     data = bench.data
     info = CheckpointInfo(
@@ -110,28 +108,16 @@ def _run_fold(bench: Bench, name: str, fold: Fold, seed: int, device: torch.devi
     own = join([bench.validation[generator] for generator in fold.train])
     degraded = {kind: predict(detector, own, change=change) for kind, change in DEGRADATIONS.items()}
     degraded = {UNCHANGED: predict(detector, own), **degraded}
-    _write(bench.logits_of(name, fold.name), FoldLogits(tests, degraded, loss, seconds))
+    _write(bench.logits_of(name, fold.name), FoldLogits(tests, degraded, done.loss, done.seconds))
 
 
-def _train(
-    bench: Bench, name: str, fold: Fold, seed: int, device: torch.device, report: Report
-) -> tuple[Detector, float, float]:
+def _train(bench: Bench, name: str, fold: Fold, seed: int, device: torch.device, report: Report) -> Trained:
     training, images = bench.training_of(name), join([bench.training_sets[g] for g in fold.train])
-    detector = build_detector(
-        name,
-        image_size=bench.data.image_size,
-        base=bench.base,
-        seed=seed,
-        dropout=training.dropout,
-        drop_path=training.drop_path,
-    ).to(device)
-    learner, policy = Learner(detector, build_optimizer(detector, training)), own_policy(name)
-    loss = seconds = 0.0
-    for epoch in range(training.epochs):
-        stats = train_epoch(learner, images, policy, training, epoch=epoch, seed=seed)
-        loss, seconds = stats.loss, seconds + stats.seconds
-        report(f"{name} on {fold.name}", epoch + 1, training.epochs, loss)
-    return detector, loss, seconds
+
+    def told(epoch: int, loss: float) -> None:
+        report(f"{name} on {fold.name}", epoch, training.epochs, loss)
+
+    return train_detector(name, images, training, base=bench.base, seed=seed, device=device, report=told)
 
 
 def _write(path: Path, logits: FoldLogits) -> None:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from genimage_core.base_training import train_from_scratch
+from genimage_core.base_training import train_detector
 from genimage_core.data.images import load_images
 from genimage_core.data.layout import SPLITS, Layout, find_layout
 from genimage_core.data.mini import MINI_VERSION, MiniSettings, ensure_mini
@@ -64,8 +64,8 @@ def cross_generator_matrix(root: Path, cache: Path, data: DataSettings, seed: in
     rows = []
     for name in GENIMAGE.names:
         images = load_images(layout, name, "train", data, seed, cache)
-        detector = train_from_scratch(DETECTOR, images, TRAINING, seed=seed, device=torch.device("cpu"))
-        scores = evaluate(detector, validation)
+        trained = train_detector(DETECTOR, images, TRAINING, seed=seed, device=torch.device("cpu"))
+        scores = evaluate(trained.detector, validation)
         rows.append([scores[test].accuracy for test in GENIMAGE.names])
         report(
             f"seed {seed}, {name}: "

@@ -1,19 +1,16 @@
-"""Mean spectra of the reals and fakes of a generator, and what kind of files they come from."""
+"""Mean spectra of the reals and fakes of a generator."""
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
+from genimage_core.analysis.class_files import ClassFiles, describe_files
 from genimage_core.data.batches import ImageSet
-from genimage_core.data.file_facts import formats
 from genimage_core.data.images import describe_images, open_images
-from genimage_core.data.layout import CLASS_FOLDERS, Layout
-from genimage_core.data.recipe import Recipe, SourceFile
+from genimage_core.data.layout import Layout
 from genimage_core.settings import DataSettings, require
 from genimage_core.spectra import log_power, luma, multiplicity, radial_log_power
 from genimage_core.spectral_distance import Distance, measure_distance
@@ -22,21 +19,6 @@ Floats = NDArray[np.float32]
 
 LEAST_PIXELS = 16  # a spectrum of fewer shows nothing
 _BATCH = 32
-
-
-@dataclass(frozen=True)
-class ClassFiles:
-    """The files of one class, as they lie on the disk.
-
-    Attributes:
-        images: How many were measured.
-        formats: Format -> files, the most frequent first, by their headers.
-        small: Files with a side shorter than the square that is cut: reflection continues them.
-    """
-
-    images: int
-    formats: dict[str, int]
-    small: int
 
 
 @dataclass(frozen=True)
@@ -93,7 +75,7 @@ def measure_spectra(
         name=generator,
         title=layout.catalog.get(generator).title,
         fingerprint=images.fingerprint,
-        files=_files(recipe, images, size),
+        files=describe_files(recipe, images.bad, size),
         frequency=frequency,
         radial=np.stack([radial[reals].mean(0), radial[fakes].mean(0)]),
         plane=np.stack([plane[reals].mean(0), plane[fakes].mean(0)]),
@@ -112,22 +94,3 @@ def _spectra_of(images: ImageSet) -> tuple[Floats, Floats, Floats]:
         radial.append(power.numpy())
         planes.append(log_power(batch).numpy())
     return frequency.numpy(), np.concatenate(radial), np.concatenate(planes)
-
-
-def _files(recipe: Recipe, images: ImageSet, size: int) -> tuple[ClassFiles, ClassFiles]:
-    bad = {file.path for file in images.bad}
-    nature, ai = (
-        _class_files([f for f in recipe.files if f.label == label and f.name not in bad], size)
-        for label in range(len(CLASS_FOLDERS))
-    )
-    return nature, ai
-
-
-def _class_files(files: list[SourceFile], size: int) -> ClassFiles:
-    found: Counter[str] = Counter()
-    small = 0
-    for file in files:
-        with Image.open(file.path, formats=formats()) as image:  # the header only; it has been decoded
-            found[str(image.format)] += 1
-            small += min(image.size) < size
-    return ClassFiles(len(files), dict(found.most_common()), small)

@@ -8,7 +8,8 @@ from genimage_core.data.layout import CLASS_FOLDERS
 from genimage_core.spectral_distance import DRAWS, Distance
 
 if TYPE_CHECKING:
-    from genimage_core.analysis.measure import ClassFiles, GeneratorSpectra
+    from genimage_core.analysis.class_files import ClassFiles
+    from genimage_core.analysis.measure import GeneratorSpectra
 
 HEAD = ("generator", "images", "radial, dB [95 %]", "floor", "2-D, dB [95 %]", "floor")
 METHOD = "luma, Hann window, mean taken off; 0 dB is white noise of variance 1 at pixels of full scale 1"

@@ -17,23 +17,27 @@ from rich.console import Console
 from genimage_core.cache import cache_folder
 from genimage_core.commands.baseline_print import print_tables, write_markdown
 from genimage_core.commands.files import MINI, add_data, open_layout, progress
+from genimage_core.commands.learning import (
+    EMBEDDED_TRAINING,
+    OVERRIDES,
+    add_overrides,
+    check_start,
+    seen_by_base,
+)
 from genimage_core.data.batches import ImageSet
 from genimage_core.data.images import load_images
 from genimage_core.data.layout import SPLITS, Layout
 from genimage_core.data.mini import MiniSettings
 from genimage_core.data.recipe import digest
-from genimage_core.detectors.catalogue import DETECTORS, check_base, check_detector, find_detector
-from genimage_core.detectors.info import read_info, require_fit
+from genimage_core.detectors.catalogue import DETECTORS, find_detector
 from genimage_core.protocol import Protocol, TrainOn
 from genimage_core.settings import ALIGNMENTS, CROPS, DataSettings, TrainingSettings
 
-OVERRIDES = ("epochs", "batch_size", "learning_rate", "weight_decay")
 REAL = {"detectors": "swin_t", "base": "imagenet", "image_size": 224}
 REAL |= {"train_per_class": 2000, "val_per_class": 500}
-# On the embedded data set: no mirrored grids, and what its card was measured with.
+# On the embedded data set: what its card was measured with.
 EMBEDDED = {"detectors": "swin_nano", "base": "scratch", "image_size": MiniSettings.image_size}
 EMBEDDED |= {"train_per_class": MiniSettings.train_per_class, "val_per_class": MiniSettings.val_per_class}
-EMBEDDED_TRAINING = {"epochs": 6, "batch_size": 32, "learning_rate": 1e-3, "clip_norm": 1.0, "flip": False}
 SETTINGS, RESULTS, SCORES, TABLES = "settings.json", "results.json", "scores.csv", "tables.md"
 
 
@@ -49,11 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--val-per-class", type=int, metavar="N", help="images (500)")
     parser.add_argument("--alignment", choices=ALIGNMENTS, default="none", help="format alignment (none)")
     parser.add_argument("--crop", choices=CROPS, default="centre", help="how images are cut (centre)")
-    for name in OVERRIDES:
-        kind = int if name in ("epochs", "batch_size") else float
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", type=kind, metavar="X", help="instead of the detector's own"
-        )
+    add_overrides(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="weights, order, images (0)")
     parser.add_argument(
         "--out", type=Path, default=Path("baseline"), metavar="DIR", help="kept here; goes on there"
@@ -69,9 +69,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     _fill_in(arguments)
     data, names = _data_settings(arguments), arguments.detectors.split(",")
     for name in names:
-        _check(name, arguments.base, data.image_size)
+        check_start(name, arguments.base, data.image_size)
     layout = open_layout(arguments, console)
-    seen = _seen_by_base(arguments.base)
+    seen = seen_by_base(arguments.base)
     generators = layout.generators
     protocol = Protocol(arguments.train_on, generators, (), seen, layout.catalog)
     sets = _load(layout, generators, data, arguments.seed, console)
@@ -109,18 +109,6 @@ def _fill_in(arguments: argparse.Namespace) -> None:
             setattr(arguments, key, value)
 
 
-def _check(name: str, base: str, image_size: int) -> None:
-    """Refuse what cannot be trained, before anything is read or made."""
-    check_detector(name, image_size)
-    check_base(name, base)
-    if base == "imagenet":
-        from genimage_core.detectors.pretrained import ensure_imagenet_weights
-
-        ensure_imagenet_weights(name)
-    elif base != "scratch":
-        require_fit(Path(base.partition(":")[2]), name, image_size)
-
-
 def _data_settings(arguments: argparse.Namespace) -> DataSettings:
     return DataSettings(
         image_size=arguments.image_size,
@@ -130,11 +118,6 @@ def _data_settings(arguments: argparse.Namespace) -> DataSettings:
         crop=arguments.crop,
         follow_links=arguments.follow_links,
     )
-
-
-def _seen_by_base(base: str) -> tuple[str, ...]:
-    kind, _, path = base.partition(":")
-    return read_info(Path(path)).generators if kind == "checkpoint" else ()
 
 
 def _load(

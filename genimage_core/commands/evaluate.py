@@ -89,14 +89,7 @@ def _score(
     tracks = TRACKS if arguments.tracks else {info.format_alignment: info.format_alignment}
     generators = sorted({place.generator for place in layout.places if place.split == "val"})
     rows = {}
-    settings = DataSettings(
-        image_size=info.image_size,
-        val_per_class=arguments.per_class,
-        crop="resize" if info.crop == "resize" else "centre",  # the centre of `random` is that of `centre`
-        follow_links=arguments.follow_links,
-        real_size=info.real_size,
-        max_bad_share=arguments.max_bad_share,
-    )
+    settings = settings_of(info, arguments)
     for track, alignment in tracks.items():
         aligned = replace(settings, format_alignment=alignment)
         sets = {}
@@ -108,6 +101,19 @@ def _score(
             _list_bad(sets[name].bad, console)
         rows[track] = evaluate(detector, sets)
     return rows
+
+
+def settings_of(info: CheckpointInfo, arguments: argparse.Namespace) -> DataSettings:
+    """Return how validation images are read for a detector: as in its training."""
+    return DataSettings(
+        image_size=info.image_size,
+        val_per_class=arguments.per_class,
+        format_alignment=info.format_alignment,
+        crop="resize" if info.crop == "resize" else "centre",  # the centre of `random` is that of `centre`
+        follow_links=arguments.follow_links,
+        real_size=info.real_size,
+        max_bad_share=arguments.max_bad_share,
+    )
 
 
 def _list_bad(bad: Sequence[BadFile], console: Console) -> None:

@@ -11,11 +11,11 @@ from rich.console import Console
 
 from genimage_core.cache import cache_folder
 from genimage_core.commands.files import MINI, add_data, open_layout, progress
+from genimage_core.commands.learning import check_start, fill_in, seen_by_base
 from genimage_core.curriculum import MEASURED, check_order, easiest_first
 from genimage_core.data.layout import Layout
-from genimage_core.data.mini import MiniSettings
-from genimage_core.detectors.catalogue import DETECTORS, check_base, check_detector, find_detector
-from genimage_core.detectors.info import CheckpointInfo, read_info, require_fit
+from genimage_core.detectors.catalogue import DETECTORS, find_detector
+from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import Fold, hold_out
 from genimage_core.settings import ALIGNMENTS, CROPS, DataSettings, TrainingSettings
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from genimage_core.data.batches import ImageSet
     from genimage_core.fold_training import FoldTraining
     from genimage_core.metrics import Scores
-
-REAL = {"detector": "swin_t", "base": "imagenet", "image_size": 224}
-REAL |= {"train_per_class": 2000, "val_per_class": 500}
-EMBEDDED = {"detector": "swin_nano", "base": "scratch", "image_size": MiniSettings.image_size}
-EMBEDDED |= {"train_per_class": MiniSettings.train_per_class, "val_per_class": MiniSettings.val_per_class}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,20 +116,10 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
 def _check(arguments: argparse.Namespace) -> Wanted:
     """Refuse what cannot be trained, before anything is read or made."""
-    for key, value in (EMBEDDED if arguments.data == MINI else REAL).items():
-        if getattr(arguments, key) is None:
-            setattr(arguments, key, value)
+    fill_in(arguments, embedded=arguments.data == MINI)
     name, base, size = arguments.detector, arguments.base, arguments.image_size
-    check_detector(name, size, arguments.freeze_depth)
-    check_base(name, base)
-    if base == "imagenet":
-        from genimage_core.detectors.pretrained import ensure_imagenet_weights
-
-        ensure_imagenet_weights(name)
-    path = Path(base.partition(":")[2])
-    if base.startswith("checkpoint:"):
-        require_fit(path, name, size)
-    elif base == "scratch" and arguments.freeze_depth:
+    check_start(name, base, size, arguments.freeze_depth)
+    if base == "scratch" and arguments.freeze_depth:
         raise ValueError(
             "--freeze-depth needs a base that is not scratch: frozen random weights learn nothing"
         )
@@ -142,7 +127,7 @@ def _check(arguments: argparse.Namespace) -> Wanted:
     return Wanted(
         name=name,
         base=base,
-        seen=read_info(path).generators if base.startswith("checkpoint:") else (),
+        seen=seen_by_base(base),
         freeze_depth=arguments.freeze_depth,
         train=tuple(part.strip() for part in arguments.train_on.split(",")),
         training=TrainingSettings(**{**spec.training, **_read(arguments.training, TrainingSettings)}),

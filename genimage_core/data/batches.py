@@ -1,7 +1,7 @@
 """Decoded images of one or several generators, and gathering batches from them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -42,6 +42,7 @@ class ImageSet:
         bad: Files that are left out because they cannot be decoded.
         identity: Hash of which files were chosen, the same on every machine that has a copy of them.
         pins: What keeps the shards in the cache.
+        rows: Which images of the shards these are, in this order, as `select` chose them; None for all.
     """
 
     shards: tuple[NDArray[np.uint8], ...]
@@ -51,10 +52,12 @@ class ImageSet:
     bad: tuple[BadFile, ...] = ()
     identity: str = ""
     pins: tuple[object, ...] = field(default=(), repr=False, compare=False)
+    rows: NDArray[np.intp] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if sum(map(len, self.shards)) != len(self.labels):
-            raise ValueError(f"{sum(map(len, self.shards))} images have {len(self.labels)} labels")
+        count = sum(map(len, self.shards)) if self.rows is None else len(self.rows)
+        if count != len(self.labels):
+            raise ValueError(f"{count} images have {len(self.labels)} labels")
 
     @property
     def image_size(self) -> int:
@@ -64,6 +67,27 @@ class ImageSet:
     @cached_property
     def _ends(self) -> NDArray[np.intp]:
         return np.cumsum([len(shard) for shard in self.shards])
+
+    def select(self, indices: Sequence[int] | NDArray[np.integer]) -> "ImageSet":
+        """Return a view on images in [0, N), in any order, each as often as it is named; copies none.
+
+        Raises:
+            IndexError: If an index is out of range.
+        """
+        wanted = np.asarray(indices, dtype=np.intp)
+        _require_within("image", wanted, len(self.labels) - 1)
+        chosen = wanted.tolist()
+        return replace(
+            self,
+            labels=self.labels[wanted],
+            rows=self._stored(wanted),
+            fingerprint=digest([self.fingerprint, chosen]),
+            identity=digest([self.identity, chosen]),
+        )
+
+    def _stored(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Where images lie, counted over all shards."""
+        return indices if self.rows is None else self.rows[indices]
 
     def take(
         self,
@@ -92,8 +116,9 @@ class ImageSet:
             raise IndexError(
                 f"out has shape {out.shape}, {len(wanted)} images of {size} px are to be written"
             )
-        shard_of = np.searchsorted(self._ends, wanted, side="right")
-        place_in = wanted - np.append(0, self._ends)[shard_of]
+        stored = self._stored(wanted)
+        shard_of = np.searchsorted(self._ends, stored, side="right")
+        place_in = stored - np.append(0, self._ends)[shard_of]
         places = zip(shard_of.tolist(), place_in.tolist(), corners.tolist(), strict=True)
         for row, (shard, place, (top, left)) in enumerate(places):
             out[row] = self.shards[shard][place, top : top + size, left : left + size]
@@ -123,4 +148,13 @@ def join(sets: Sequence[ImageSet]) -> ImageSet:
         tuple(bad for s in sets for bad in s.bad),
         digest([s.identity for s in sets]),
         tuple(pin for s in sets for pin in s.pins),
+        _joined_rows(sets),
     )
+
+
+def _joined_rows(sets: Sequence[ImageSet]) -> NDArray[np.intp] | None:
+    if all(s.rows is None for s in sets):
+        return None
+    starts = np.cumsum([0, *(sum(map(len, s.shards)) for s in sets)])
+    every = (np.arange(len(s.labels)) if s.rows is None else s.rows for s in sets)
+    return np.concatenate([start + rows for start, rows in zip(starts, every, strict=False)])

@@ -91,10 +91,22 @@ def describe_images(layout: Layout, generator: str, split: str, settings: DataSe
     """
     per_class = settings.train_per_class if split == "train" else settings.val_per_class
     chosen = choose_images(layout, generator, split, per_class, seed, settings.real_size)
+    return make_recipe(layout.root, generator, split, chosen, settings, seed)
+
+
+def make_recipe(
+    root: Path,
+    generator: str,
+    split: str,
+    chosen: Sequence[tuple[Path, int]],
+    settings: DataSettings,
+    seed: int,
+) -> Recipe:
+    """Write down how files below `root` that were chosen, each with its label, are decoded."""
     return Recipe(
         generator=generator,
         split=split,
-        files=find_sources(layout.root, chosen),
+        files=find_sources(root, chosen),
         alignment=settings.format_alignment,
         crop=settings.crop,
         size=settings.stored_size,

@@ -12,6 +12,12 @@ from genimage_core.generators import GENIMAGE
 MATRIX_FILE = Path(__file__).with_name("mini_matrix.json")
 
 
+def is_simulated(root: Path) -> bool:
+    """Whether `root` holds the embedded data set: its card says so."""
+    card = root / "CARD.md"
+    return card.exists() and "simulated" in card.read_text(encoding="utf-8").lower()
+
+
 def render_card(settings: Mapping[str, int], jpeg_quality: tuple[int, int]) -> str:
     """Return the data card in Markdown, for a data set of these settings and JPEG qualities."""
     stated = ", ".join(f"{name} {value}" for name, value in settings.items())

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from genimage_core.__main__ import main
-from genimage_core.analysis.measure import ClassFiles, GeneratorSpectra
+from genimage_core.analysis.class_files import ClassFiles
+from genimage_core.analysis.measure import GeneratorSpectra
 from genimage_core.analysis.spectra_figures import plane_figure, radial_figure
 from genimage_core.analysis.spectra_wording import notes, title
 from genimage_core.spectra import log_power, luma

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, ttest_1samp
 
 from genimage_core.intervals import (
     Estimate,
@@ -8,7 +8,9 @@ from genimage_core.intervals import (
     _auroc,
     _average_precision,
     balanced,
+    difference,
     mean_accuracy,
+    over_seeds,
     ranking,
     share,
 )
@@ -96,3 +98,52 @@ def test_resampled_rankings_are_scikit_learn_s_of_the_resampled_images():
 def test_a_perfect_ranking_has_an_interval_of_one_point():
     found = ranking(np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0, 0, 1, 1]), seed=0)
     assert found["auroc"] == Estimate(1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "low", "high"),
+    [
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((10, 10), (0, 20), 0.6791, 1),
+    ],
+)
+def test_a_difference_of_shares_has_newcombe_s_interval(one, other, low, high):
+    found = difference(share(*one), share(*other))  # his table II, method 10
+    assert found.value == pytest.approx(one[0] / one[1] - other[0] / other[1])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+    turned = difference(share(*other), share(*one))
+    assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
+
+
+def test_the_interval_over_seeds_is_student_s_where_the_images_add_nothing():
+    values = [0.6, 0.7, 0.65, 0.71]
+    exact = Estimate(np.mean(values), np.mean(values), np.mean(values))
+    found = over_seeds(values, exact)
+    expected = ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_of_equal_seeds_and_of_one_the_interval_is_that_of_the_images():
+    images = Estimate(0.6, 0.5, 0.65)
+    assert over_seeds([0.6], images) == images
+    found = over_seeds([0.6, 0.6], images)
+    assert (found.low, found.high) == pytest.approx((0.5, 0.65))
+
+
+def test_a_mean_over_seeds_stays_within_its_bounds():
+    wild = [0.0, 1.0]
+    assert over_seeds(wild, Estimate(0.5, 0.4, 0.6)) == Estimate(0.5, 0.0, 1.0)
+    assert over_seeds([-1.0, 1.0], Estimate(0.0, -0.1, 0.1), lowest=-1.0) == Estimate(0.0, -1.0, 1.0)
+
+
+def test_the_interval_over_seeds_covers_the_mean_at_least_as_often_as_it_says():
+    rng = np.random.default_rng(3)
+    labels, covered = {"a": np.repeat([0, 1], 100)}, []
+    for _ in range(600):
+        easy = rng.random(200) < 0.3  # right whatever the seed
+        accuracies = rng.normal(0.7, 0.05, 4)  # another seed gives another detector
+        cells = [("a", easy | (rng.random(200) < (a - 0.3) / 0.7)) for a in accuracies]
+        found = over_seeds([mean_accuracy([c], labels).value for c in cells], mean_accuracy(cells, labels))
+        covered.append(found.low <= 0.7 <= found.high)
+    assert 0.94 < np.mean(covered) <= 0.995

@@ -81,3 +81,29 @@ def test_sets_of_different_sizes_are_not_joined():
     for other in (image_set(3, size=18), image_set(3, margin=2, size=16)):
         with pytest.raises(ValueError, match="different sizes"):
             join([image_set(3), other])
+
+
+def test_a_view_has_the_images_that_were_named_and_copies_none():
+    data = image_set(3, 4, margin=2)
+    view = data.select([6, 0, 0, 2])
+    np.testing.assert_array_equal(view.take(range(4)), data.take([6, 0, 0, 2]))
+    assert view.labels.tolist() == data.labels[[6, 0, 0, 2]].tolist() and view.image_size == data.image_size
+    assert all(a is b for a, b in zip(view.shards, data.shards, strict=True))
+    np.testing.assert_array_equal(view.select([3, 0]).take([0, 1]), data.take([2, 6]))
+    others = {data.select(chosen).fingerprint for chosen in ([6, 0], [0, 6], [6, 0, 0])}
+    assert len(others | {data.fingerprint}) == 4
+
+
+def test_a_view_ends_where_it_was_told_to():
+    view = image_set(3, 4).select([1, 2])
+    for wrong in (lambda: view.take([2]), lambda: view.select([2]), lambda: image_set(3).select([-1])):
+        with pytest.raises(IndexError, match="image must be within"):
+            wrong()
+
+
+def test_views_are_joined_like_sets():
+    one, other = image_set(3, 2, name="one"), image_set(2, 4, name="other")
+    both = join([one.select([4, 1]), other, one.select([0])])
+    expected = [one.take([4, 1]), other.take(range(6)), one.take([0])]
+    np.testing.assert_array_equal(both.take(range(9)), np.concatenate(expected))
+    assert both.labels.tolist() == [*one.labels[[4, 1]], *other.labels, one.labels[0]]

@@ -1,0 +1,69 @@
+"""What the commands that train detectors share: defaults, and what is refused before any work."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from genimage_core.data.mini import MiniSettings
+from genimage_core.detectors.catalogue import check_base, check_detector, find_detector
+from genimage_core.detectors.info import read_info, require_fit
+from genimage_core.settings import TrainingSettings
+
+OVERRIDES = ("epochs", "batch_size", "learning_rate", "weight_decay")
+REAL: dict[str, Any] = {"detector": "swin_t", "base": "imagenet", "image_size": 224}
+REAL |= {"train_per_class": 2000, "val_per_class": 500}
+# On the embedded data set: what its card was measured with.
+EMBEDDED: dict[str, Any] = {
+    "detector": "swin_nano",
+    "base": "scratch",
+    "image_size": MiniSettings.image_size,
+    "train_per_class": MiniSettings.train_per_class,
+    "val_per_class": MiniSettings.val_per_class,
+}
+# Likewise; mirrored, the imprints of its decoders would be others.
+EMBEDDED_TRAINING = {"epochs": 6, "batch_size": 32, "learning_rate": 1e-3, "clip_norm": 1.0, "flip": False}
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """Declare what stands over the training of a detector's authors."""
+    for name in OVERRIDES:
+        kind = int if name in ("epochs", "batch_size") else float
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=kind, metavar="X", help="instead of the detector's own"
+        )
+
+
+def training_of(detector: str, arguments: argparse.Namespace, *, embedded: bool) -> TrainingSettings:
+    """Return the training of a detector's authors under what was asked for."""
+    asked = {key: value for key in OVERRIDES if (value := getattr(arguments, key)) is not None}
+    usual = EMBEDDED_TRAINING if embedded else {}
+    return TrainingSettings(**{**find_detector(detector).training, **usual, **asked})
+
+
+def fill_in(arguments: argparse.Namespace, *, embedded: bool) -> None:
+    """Give the arguments that were declared and not given the values usual for the data."""
+    for key, value in (EMBEDDED if embedded else REAL).items():
+        if getattr(arguments, key, value) is None:
+            setattr(arguments, key, value)
+
+
+def check_start(name: str, base: str, image_size: int, freeze_depth: int = 0) -> None:
+    """Refuse a detector, size or base that cannot be trained, before anything is read or made.
+
+    Raises:
+        ValueError: With what is allowed.
+    """
+    check_detector(name, image_size, freeze_depth)
+    check_base(name, base)
+    if base == "imagenet":
+        from genimage_core.detectors.pretrained import ensure_imagenet_weights
+
+        ensure_imagenet_weights(name)
+    elif base != "scratch":
+        require_fit(Path(base.partition(":")[2]), name, image_size)
+
+
+def seen_by_base(base: str) -> tuple[str, ...]:
+    """Return the generators that the weights of a base were trained on."""
+    kind, _, path = base.partition(":")
+    return read_info(Path(path)).generators if kind == "checkpoint" else ()
