@@ -24,7 +24,7 @@ from genimage_core.data.mini import MiniSettings
 from genimage_core.data.recipe import digest
 from genimage_core.detectors.catalogue import DETECTORS, check_base, check_detector, find_detector
 from genimage_core.detectors.info import read_info, require_fit
-from genimage_core.protocol import Protocol, TrainOn
+from genimage_core.protocol import TrainOn, make_folds
 from genimage_core.settings import ALIGNMENTS, CROPS, DataSettings, TrainingSettings
 
 OVERRIDES = ("epochs", "batch_size", "learning_rate", "weight_decay")
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     layout = open_layout(arguments, console)
     seen = _seen_by_base(arguments.base)
     generators = layout.generators
-    protocol = Protocol(arguments.train_on, generators, (), seen, layout.catalog)
+    folds = make_folds(arguments.train_on, generators, seen, layout.catalog)
     sets = _load(layout, generators, data, arguments.seed, console)
     usual = EMBEDDED_TRAINING if arguments.data == MINI else {}
     overrides = usual | {key: value for key in OVERRIDES if (value := getattr(arguments, key)) is not None}
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     _claim(arguments.out, described)
     bench = Bench(
         out=arguments.out,
-        folds=protocol.folds,
+        folds=folds,
         training_sets={name: sets[name, "train"] for name in generators},
         validation={name: sets[name, "val"] for name in generators},
         data=data,
