@@ -4,15 +4,15 @@ The detectors are taken as they are: what another seed of their training would g
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 from scipy.stats import binomtest, t
 
 LEVEL = 0.95
-Z = 1.959964  # its normal quantile
 RESAMPLES = 400
 
 
@@ -38,14 +38,16 @@ def share(hits: int, total: int) -> Estimate:
 
 
 def balanced(real: Estimate, fake: Estimate) -> Estimate:
-    """Mean of two independent shares; the interval adds the squares of their distances (MOVER).
+    """Mean of two independent shares, see `mean_of`."""
+    return mean_of((real, fake))
+
+
+def mean_of(parts: Sequence[Estimate]) -> Estimate:
+    """Mean of independent estimates; the interval adds the squares of their distances (MOVER).
 
     Source: Newcombe, "Interval estimation for the difference between independent proportions", 1998.
     """
-    value = (real.value + fake.value) / 2
-    below = math.hypot(real.value - real.low, fake.value - fake.low) / 2
-    above = math.hypot(real.high - real.value, fake.high - fake.value) / 2
-    return Estimate(value, max(0.0, value - below), min(1.0, value + above))
+    return _mover(parts, np.eye(len(parts)))
 
 
 def difference(one: Estimate, other: Estimate) -> Estimate:
@@ -80,30 +82,67 @@ def over_seeds(by_seed: Sequence[float], images: Estimate, lowest: float = 0.0) 
 
 
 def mean_accuracy(
-    cells: Sequence[tuple[str, NDArray[np.bool_]]], labels: dict[str, NDArray[np.integer]]
+    cells: Sequence[tuple[str, NDArray[np.bool_]]], labels: Mapping[str, NDArray[np.integer]]
 ) -> Estimate:
-    """Mean of balanced accuracies of several detectors on several generators.
+    """Mean of balanced accuracies of several detectors on several generators, MOVER over Wilson's intervals.
 
-    Detectors that are tested on one generator share its images, so hits of one image are added up before
-    their variance is taken; images of different generators are independent.
+    Detectors that are tested on one generator share its images, so their shares go together as their hits
+    are correlated; images of different classes and generators are independent. Where a detector tells all
+    images alike, no correlation can be seen and the widest is taken: 1.
 
     Args:
         cells: Test generator, and whether each of its images was told right, shape (N,); a generator comes
             once for every detector.
         labels: Of the images of each generator, shape (N,).
+
+    Raises:
+        ValueError: If a class has fewer than 2 images.
+
+    Source: Newcombe, "Improved confidence intervals for the difference between binomial proportions based on
+    paired data", 1998, for a sum.
     """
-    weight = 1 / len(cells)
-    hits: dict[str, NDArray[np.float64]] = {}
-    for name, right in cells:
-        hits[name] = hits.get(name, np.zeros(len(right))) + right * weight
-    value = variance = 0.0
-    for name, summed in hits.items():
+    parts: list[Estimate] = []
+    blocks: list[NDArray[np.float64]] = []
+    for name in dict.fromkeys(name for name, _ in cells):
+        require_two(labels[name], name)
+        hits = np.stack([right for generator, right in cells if generator == name])
         for label in (0, 1):
-            of_class = summed[labels[name] == label]
-            value += of_class.mean() / 2
-            variance += of_class.var(ddof=1) / len(of_class) / 4
-    half = Z * math.sqrt(variance)
-    return Estimate(float(value), float(max(0.0, value - half)), float(min(1.0, value + half)))
+            of_class = hits[:, labels[name] == label]
+            parts += [share(int(row.sum()), len(row)) for row in of_class]
+            blocks.append(_correlation(of_class))
+    return _mover(parts, block_diag(*blocks))
+
+
+def require_two(labels: NDArray[np.integer], what: str) -> None:
+    """Refuse images of which no interval can be told.
+
+    Raises:
+        ValueError: If a class has fewer than 2; the message begins with `what`.
+    """
+    counts = [int((labels == label).sum()) for label in (0, 1)]
+    if min(counts) < 2:
+        raise ValueError(
+            f"{what}: intervals need at least 2 images of each class, got {counts[0]} real, {counts[1]} fake"
+        )
+
+
+def _correlation(hits: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Correlations (M, M) between the rows of (M, N); 1 where a row is constant."""
+    centred = hits - hits.mean(1, keepdims=True)
+    spread = np.sqrt((centred**2).sum(1))
+    scale = np.outer(spread, spread)
+    found: NDArray[np.float64] = np.divide(
+        centred @ centred.T, scale, out=np.ones_like(scale), where=scale > 0
+    )
+    return found
+
+
+def _mover(parts: Sequence[Estimate], correlation: NDArray[np.float64]) -> Estimate:
+    value = math.fsum(part.value for part in parts) / len(parts)
+    below = np.array([part.value - part.low for part in parts]) / len(parts)
+    above = np.array([part.high - part.value for part in parts]) / len(parts)
+    down, up = (math.sqrt(max(0.0, float(side @ correlation @ side))) for side in (below, above))
+    return Estimate(value, max(0.0, value - down), min(1.0, value + up))
 
 
 def ranking(logits: NDArray[np.floating], labels: NDArray[np.integer], seed: int) -> dict[str, Estimate]:
@@ -113,7 +152,11 @@ def ranking(logits: NDArray[np.floating], labels: NDArray[np.integer], seed: int
         logits: Shape (N,), finite.
         labels: Shape (N,), 0 = real, 1 = fake; both occur.
         seed: Of the resampling.
+
+    Raises:
+        ValueError: If a class has fewer than 2 images.
     """
+    require_two(labels, "average precision and AUROC")
     rng = np.random.default_rng(seed)
     real, fake = (np.asarray(logits, dtype=np.float64)[labels == label] for label in (0, 1))
     # How often each image is drawn; the first row draws every image once: the estimate itself.

@@ -75,18 +75,36 @@ class Protocol:
     @property
     def folds(self) -> tuple[Fold, ...]:
         """The detectors that every trial trains, in the order of the search generators."""
-        return tuple(
-            self._fold(name, train)
-            for name, train in training_sets(self.train_on, self.search, self.catalog).items()
-        )
+        return make_folds(self.train_on, self.search, self.base_generators, self.catalog)
 
-    def _fold(self, name: str, train: tuple[str, ...]) -> Fold:
-        seen = {*train, *self.base_generators}
-        families = {self.catalog.family_of(generator) for generator in seen}
-        left_out = tuple(g for g in self.search if g not in seen)
-        return Fold(
-            name, train, left_out, tuple(g for g in left_out if self.catalog.family_of(g) not in families)
-        )
+
+def make_folds(
+    train_on: TrainOn, generators: tuple[str, ...], base_generators: tuple[str, ...], catalog: Catalog
+) -> tuple[Fold, ...]:
+    """Return what is trained on what; a fold may leave nothing off-family, or nothing at all.
+
+    Args:
+        train_on: As of a `Protocol`.
+        generators: Those that are trained and tested on.
+        base_generators: Those that the base was trained on.
+        catalog: The families of all of them.
+
+    Raises:
+        ValueError: If leaving one group out leaves none to train on, or a generator is unknown.
+    """
+    return tuple(
+        _fold(name, train, generators, base_generators, catalog)
+        for name, train in training_sets(train_on, generators, catalog).items()
+    )
+
+
+def _fold(
+    name: str, train: tuple[str, ...], generators: tuple[str, ...], base: tuple[str, ...], catalog: Catalog
+) -> Fold:
+    seen = {*train, *base}
+    families = {catalog.family_of(generator) for generator in seen}
+    left_out = tuple(g for g in generators if g not in seen)
+    return Fold(name, train, left_out, tuple(g for g in left_out if catalog.family_of(g) not in families))
 
 
 def find_judges(train: Sequence[str], seen: Sequence[str], catalog: Catalog) -> tuple[str, ...]:

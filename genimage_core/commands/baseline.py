@@ -30,7 +30,7 @@ from genimage_core.data.layout import SPLITS, Layout
 from genimage_core.data.mini import MiniSettings
 from genimage_core.data.recipe import digest
 from genimage_core.detectors.catalogue import DETECTORS, find_detector
-from genimage_core.protocol import Protocol, TrainOn
+from genimage_core.protocol import TrainOn, make_folds
 from genimage_core.settings import ALIGNMENTS, CROPS, DataSettings, TrainingSettings
 
 REAL = {"detectors": "swin_t", "base": "imagenet", "image_size": 224}
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     layout = open_layout(arguments, console)
     seen = seen_by_base(arguments.base)
     generators = layout.generators
-    protocol = Protocol(arguments.train_on, generators, (), seen, layout.catalog)
+    folds = make_folds(arguments.train_on, generators, seen, layout.catalog)
     sets = _load(layout, generators, data, arguments.seed, console)
     usual = EMBEDDED_TRAINING if arguments.data == MINI else {}
     overrides = usual | {key: value for key in OVERRIDES if (value := getattr(arguments, key)) is not None}
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     _claim(arguments.out, described)
     bench = Bench(
         out=arguments.out,
-        folds=protocol.folds,
+        folds=folds,
         training_sets={name: sets[name, "train"] for name in generators},
         validation={name: sets[name, "val"] for name in generators},
         data=data,

@@ -12,6 +12,7 @@ from rich.table import Table
 from genimage_core.baseline_tables import MEANS
 from genimage_core.degrade import DEGRADATIONS
 
+NONE = "–"  # where there is nothing to be averaged
 MARKDOWN_WIDTH = 1000  # characters, so that no line is folded
 RANKED = {"real_accuracy": "on real", "fake_accuracy": "on fake", "average_precision": "AP", "auroc": "AUROC"}
 
@@ -105,7 +106,8 @@ def _ranked(described: Mapping[str, Any]) -> Table:
     table = _table("trained on", RANKED.values())
     for fold, row in described["matrix"].items():
         others = [cell for name, cell in row.items() if name in described["elsewhere"][fold]]
-        table.add_row(fold, *(_per_cent(fmean(c[key]["value"] for c in others)) for key in RANKED))
+        means = (_per_cent(fmean(c[key]["value"] for c in others)) if others else NONE for key in RANKED)
+        table.add_row(fold, *means)
     return table
 
 
@@ -135,6 +137,6 @@ def _intervals(means: Mapping[str, Mapping[str, float] | None]) -> list[str]:
 
 def _interval(found: Mapping[str, float] | None) -> str:
     if found is None:
-        return "–"
+        return NONE
     low, high = (_per_cent(found[end]) for end in ("low", "high"))
     return f"{_per_cent(found['value'])} [{low}, {high}]"

@@ -23,8 +23,9 @@ from genimage_core.data.images import load_images
 from genimage_core.data.layout import find_layout
 from genimage_core.data.mini import MiniSettings
 from genimage_core.degrade import DEGRADATIONS
-from genimage_core.detectors.detector import load_detector
-from genimage_core.detectors.info import read_info
+from genimage_core.detectors.checkpoint import save_checkpoint
+from genimage_core.detectors.detector import build_detector, load_detector
+from genimage_core.detectors.info import CheckpointInfo, read_info
 from genimage_core.evaluation import evaluate
 from genimage_core.generators import GENIMAGE
 from genimage_core.metrics import score
@@ -137,6 +138,50 @@ def test_results_of_other_settings_are_not_mixed(root, tmp_path, capsys, more, n
     before = (tmp_path / "out" / "settings.json").read_text()
     call(root, tmp_path / "out", *more, code=2)
     assert named in capsys.readouterr().err and (tmp_path / "out" / "settings.json").read_text() == before
+
+
+@pytest.fixture
+def base(tmp_path):
+    """Writes a checkpoint that has seen some generators; returns what --base is given."""
+
+    def write(*generators, seed=0):
+        path = tmp_path / "base.safetensors"
+        info = CheckpointInfo("swin_nano", 32, generators)
+        save_checkpoint(path, build_detector("swin_nano", image_size=32, seed=seed), info)
+        return f"checkpoint:{path}"
+
+    return write
+
+
+def rows_of(markdown, title):
+    """Cells of the table below a title, without its head."""
+    section = markdown[markdown.index(title) :].split("###")[0]
+    lines = [line.strip() for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+@pytest.mark.parametrize(
+    ("names", "train_on", "seen", "folds", "without"),
+    [
+        (["sd14"], "one", (), ["sd14"], ["sd14"]),
+        (["sd14", "sd15"], "one", (), ["sd14", "sd15"], []),
+        (["sd14", "adm"], "one", ("adm",), ["sd14", "adm"], ["sd14"]),
+        (["sd14", "adm"], "all_but_one", ("adm",), ["all_but_sd14", "all_but_adm"], ["all_but_adm"]),
+    ],
+)
+def test_a_mean_over_nothing_is_a_dash(
+    tmp_path, write_tree, monkeypatch, base, names, train_on, seen, folds, without
+):
+    monkeypatch.setenv("GENIMAGE_CACHE", str(tmp_path / "cache"))
+    root = write_tree(tmp_path / "GenImage", names, train=6, val=4)
+    call(root, tmp_path / "out", "--base", base(*seen), "--train-on", train_on)
+    text = (tmp_path / "out" / "tables.md").read_text()
+    rows = {row[0]: row[1:] for row in rows_of(text, "swin_nano: mean over the generators it")}
+    assert list(rows) == folds
+    for fold, cells in rows.items():
+        assert all((cell == "–") == (fold in without) for cell in cells)
+    matrix = {row[0]: row[1:] for row in rows_of(text, "swin_nano: balanced accuracy")}
+    assert all(matrix[fold][-1] == "–" for fold in without or folds)  # nothing off-family
 
 
 @pytest.mark.parametrize(

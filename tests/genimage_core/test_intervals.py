@@ -4,17 +4,19 @@ from scipy.stats import norm, ttest_1samp
 
 from genimage_core.intervals import (
     Estimate,
-    Z,
     _auroc,
     _average_precision,
     balanced,
     difference,
     mean_accuracy,
+    mean_of,
     over_seeds,
     ranking,
     share,
 )
 from genimage_core.metrics import score
+
+Z = norm.ppf(0.975)
 
 
 def test_a_share_has_wilson_s_interval():
@@ -22,7 +24,6 @@ def test_a_share_has_wilson_s_interval():
     centre, half = (0.8 + Z**2 / 20) / (1 + Z**2 / 10), Z / (1 + Z**2 / 10) * np.sqrt(0.016 + Z**2 / 400)
     assert (found.low, found.high) == pytest.approx((centre - half, centre + half), abs=1e-6)
     assert share(10, 10).high == 1 and share(10, 10).low < 0.8
-    assert pytest.approx(norm.ppf(0.975), abs=1e-6) == Z
 
 
 def test_a_balanced_accuracy_is_narrower_than_its_halves_and_within_them():
@@ -57,12 +58,58 @@ def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
     assert 0.925 < np.mean(covered) < 0.97
 
 
-def test_of_one_cell_the_mean_is_its_balanced_accuracy():
-    right, labels = np.array([True] * 9 + [False] + [True] * 10 + [False] * 10), np.repeat([0, 1], [10, 20])
-    found = mean_accuracy([("a", right)], {"a": labels})
-    assert found.value == pytest.approx((0.9 + 0.5) / 2)
-    variance = 0.9 * 0.1 / 9 + 0.5 * 0.5 / 19
-    assert found.high - found.value == pytest.approx(Z * np.sqrt(variance / 4), rel=1e-6)
+def told(*rights):
+    """Hits among 20 reals that come first, all of 20 fakes told right, for every detector."""
+    return [("a", np.concatenate([right, np.ones(20, bool)])) for right in rights]
+
+
+LABELS = {"a": np.repeat([0, 1], 20), "b": np.repeat([0, 1], 20)}
+SOME = np.arange(20) < 15
+
+
+@pytest.mark.parametrize("hits", [0, 15, 20])
+def test_of_one_cell_the_mean_is_its_balanced_accuracy(hits):
+    found, expected = (
+        mean_accuracy(told(np.arange(20) < hits), LABELS),
+        balanced(share(hits, 20), share(20, 20)),
+    )
+    for end in ("value", "low", "high"):
+        assert getattr(found, end) == pytest.approx(getattr(expected, end))
+
+
+def test_when_all_are_right_the_interval_still_has_a_width():
+    right = np.ones(20, bool)
+    one = mean_accuracy(told(right), LABELS)
+    assert one.value == one.high == 1 and one.low == pytest.approx(1 - (1 - share(20, 20).low) / np.sqrt(2))
+    assert mean_accuracy(told(right, right, right), LABELS).low == pytest.approx(one.low)  # the same images
+    both = mean_accuracy([*told(right), ("b", np.ones(40, bool))], LABELS)
+    assert 1 - both.low == pytest.approx((1 - one.low) / np.sqrt(2))
+
+
+def test_detectors_that_agree_tell_no_more_than_one_of_them():
+    one, twice = mean_accuracy(told(SOME), LABELS), mean_accuracy(told(SOME, SOME), LABELS)
+    assert (twice.low, twice.high) == pytest.approx((one.low, one.high))
+    apart = mean_accuracy(told(SOME, np.roll(SOME, 10)), LABELS)  # their errors fall on different images
+    assert apart.value == pytest.approx(one.value) and apart.low > one.low
+
+
+def test_means_of_independent_estimates_add_the_squares_of_their_distances():
+    parts = [Estimate(0.5, 0.4, 0.7), Estimate(0.8, 0.5, 0.9), Estimate(0.2, 0.2, 0.6)]
+    found = mean_of(parts)
+    assert found.value == pytest.approx(0.5)
+    assert found.value - found.low == pytest.approx(np.sqrt(0.01 + 0.09) / 3)
+    assert found.high - found.value == pytest.approx(np.sqrt(0.04 + 0.01 + 0.16) / 3)
+
+
+def test_one_image_of_a_class_is_refused(recwarn):
+    labels = np.array([0, 1, 1])
+    for call in (
+        lambda: mean_accuracy([("adm", labels == 1)], {"adm": labels}),
+        lambda: ranking(labels - 0.5, labels, 0),
+    ):
+        with pytest.raises(ValueError, match="at least 2 images of each class, got 1 real, 2 fake"):
+            call()
+    assert not recwarn.list
 
 
 def test_rankings_are_those_of_the_scores_with_intervals_around_them():

@@ -110,8 +110,8 @@ def _measure(
             pools[seed] = open_images(recipe, data, cache_folder(), report)
     first = asked.seeds[0]
     files = describe_files(recipes[first], pools[first].bad, data.image_size)
-    learning, report = asked.learning(), told(console)
-    found = measure_counts(learning, pools, tests, fold, counts, arguments.equal, report)
+    learning = asked.learning()
+    found = measure_counts(learning, pools, tests, fold, counts, arguments.equal, told(console))
     return found, files, [*tests.values(), *pools.values()]
 
 
