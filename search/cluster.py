@@ -23,6 +23,7 @@ from search.workers import GroupShape
 OBJECT_STORE_BYTES = 256 * 2**20  # configurations and scores; images travel through the page cache
 TRIAL_MEMORY_BYTES = 64 * 2**20  # a trial actor reserves memory instead of a CPU: it only waits
 MAX_CPU_TRIALS = 4
+ROOM_FOR_LOGS_BYTES = 256 * 2**20
 CONNECT_S = 30.0
 
 # Ray reads these in every process, so they go into the driver and into the runtime environment.
@@ -88,7 +89,7 @@ def ray_session(address: str | None, run_dir: Path) -> Iterator[list[dict[str, f
                 ray.shutdown()
             finally:
                 if run_dir.exists():
-                    with suppress(OSError):  # of a full disk: the report matters more
+                    with suppress(OSError):
                         _keep_logs(folder, run_dir / "logs")
 
 
@@ -135,6 +136,8 @@ def _nodes() -> list[dict[str, float]]:
 
 
 def _keep_logs(folder: Path, log_folder: Path) -> None:
+    if shutil.disk_usage(log_folder.parent).free < ROOM_FOR_LOGS_BYTES:
+        return  # the report matters more
     log_folder.mkdir(exist_ok=True)
     for logs in folder.glob("session_2*/logs"):
         shutil.copytree(logs, log_folder, dirs_exist_ok=True, ignore_dangling_symlinks=True)

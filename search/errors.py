@@ -4,6 +4,7 @@ import errno
 import os
 import tempfile
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from ray.exceptions import RayTaskError
@@ -51,11 +52,14 @@ def keep_story(story: str, run_dir: Path, trial: str) -> Path:
 
 
 def keep_traceback(error: BaseException, run_dir: Path) -> Path:
-    """Write the whole story into the run directory's logs, or into a temporary file if there is none."""
+    """Write the whole story into the run directory's logs, or into a temporary file if that cannot be."""
+    story = "".join(traceback.format_exception(error))
     if run_dir.exists():
         path = run_dir / "logs" / "error.log"
-        path.parent.mkdir(exist_ok=True)
-    else:
-        path = Path(tempfile.mkdtemp(prefix="genimage-error-")) / "error.log"
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        with suppress(OSError):  # its disk may be full
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(story, encoding="utf-8")
+            return path
+    path = Path(tempfile.mkdtemp(prefix="genimage-error-")) / "error.log"
+    path.write_text(story, encoding="utf-8")
     return path

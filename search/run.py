@@ -15,7 +15,7 @@ from rich.console import Console
 
 from search.cluster import ray_session
 from search.dry_run import print_plan
-from search.errors import keep_traceback, one_line
+from search.errors import disk_is_full, keep_traceback, one_line
 from search.inputs import choose_root
 from search.resume import read_resumed, read_taken_over, take_over
 from search.session import Checked, check, conclude, execute, plan_for
@@ -191,6 +191,8 @@ def _refuse(error: Exception) -> int:
 def _give_up(error: Exception, checked: Checked) -> int:
     log = keep_traceback(error, checked.run_dir)
     print(f"error: {one_line(error)} (details: {log})", file=sys.stderr)
+    if disk_is_full(str(error)):
+        print(f"make room on the disk, then go on with --resume {checked.run_dir}", file=sys.stderr)
     return 1
 
 

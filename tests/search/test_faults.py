@@ -160,7 +160,7 @@ def small_disk(tmp_path):
     """A file system of its own with room for the records and few checkpoints."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", folder], check=False)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=800m", "tmpfs", folder], check=False)
     if mounted.returncode:
         pytest.skip("only root can mount")
     yield folder
