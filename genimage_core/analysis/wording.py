@@ -11,9 +11,9 @@ SEEDS_AND_IMAGES = (
 
 
 def interval(found: Estimate, *, signed: bool = False) -> str:
-    """Write a number with its interval, such as `0.812 [0.790, 0.833]`."""
-    form = "+.3f" if signed else ".3f"
-    return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}]"
+    """Write a number with its interval, such as `0.812 [0.79, 0.83]`, so that tables fit a terminal."""
+    sign = "+" if signed else ""
+    return f"{found.value:{sign}.3f} [{found.low:{sign}.2f}, {found.high:{sign}.2f}]"
 
 
 def spread(found: SeedMean) -> str:

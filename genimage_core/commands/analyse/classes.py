@@ -153,9 +153,7 @@ def _describe(
         Series("other classes", [one.unseen for one in found]),
     ]
     change = Series(words.DIFFERENCE, [one.difference for one in found])
-    caption = (
-        f"balanced accuracy, mean over {len(context['seeds'])} seeds; sd: of the difference between seeds"
-    )
+    caption = f"balanced accuracy, mean over {arguments.seeds} seeds; difference: seen − unseen"
     return Findings(
         tables=[make_table(title, words.HEAD, [words.cells(one) for one in found], caption)],
         notes=[note for note in notes if note],
