@@ -21,6 +21,11 @@ def spread(found: SeedMean) -> str:
     return "–" if found.sd is None else f"{found.sd:.3f}"
 
 
+def over_seeds(count: int) -> str:
+    """Say what a table's means are over."""
+    return f"mean over {count} seeds" if count > 1 else "one seed"
+
+
 def simulated_images(*, simulated: bool) -> str:
     """Say that images are simulated, for titles; nothing of others."""
     return "SIMULATED images, " if simulated else ""
