@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 from matplotlib import rc_context
@@ -19,6 +20,7 @@ MARKERS = ("o", "s")
 APART = 0.012  # of the axis: two intervals at one place lie side by side
 CHANCE = 0.5
 PANEL = 1.75  # inches
+LETTERS = 11.5  # of a title, per inch
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def curve_figure(
             _draw_line(cells[1], places, change, 0, 1, colour=THEME["ink"])
             cells[1].set_ylabel(change.name)
         _log_axis(cells[-1], places, label)
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(fill(title, round(LETTERS * 6.4)), fontsize=11)
     return figure
 
 
@@ -86,7 +88,7 @@ def _draw_line(
     for place, value in zip(shown, series.values, strict=True):
         if len(value.by_seed) > 1:
             cell.scatter(
-                [place] * len(value.by_seed), value.by_seed, s=11, color=colour, alpha=0.45, lw=0, zorder=1
+                [place] * len(value.by_seed), value.by_seed, s=14, color=colour, alpha=0.6, lw=0, zorder=1
             )
     cell.grid(lw=0.6)
 
@@ -124,7 +126,7 @@ def panels_figure(title: str, rows: Mapping[str, Mapping[str, Estimate]], chance
                 cell.axvline(CHANCE, color=THEME["muted"], lw=1, ls=(0, (4, 2)), zorder=0)
         cells[0].set_yticks(range(len(rows)), list(rows))
         cells[0].set_ylim(len(rows) - 0.5, -0.5)
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(fill(title, round(LETTERS * width)), fontsize=11)
     return figure
 
 

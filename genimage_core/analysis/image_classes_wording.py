@@ -4,26 +4,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from genimage_core.analysis.wording import SEEDS_AND_IMAGES, interval, one_seed, spread
+from genimage_core.analysis.wording import SEEDS_AND_IMAGES, interval, one_seed
 
 if TYPE_CHECKING:
     from genimage_core.analysis.class_draw import Draw, Sizes
     from genimage_core.analysis.image_classes import ClassResult
 
-HEAD = ("classes", "seen [95 %]", "unseen [95 %]", "seen − unseen [95 %]", "sd")
+HEAD = ("classes", "seen [95 %]", "unseen [95 %]", "difference [95 %]")
 DIFFERENCE = "seen − unseen"
 NAMED_AT_MOST = 8  # classes in a sentence
 
 
 def cells(found: "ClassResult") -> tuple[str, ...]:
     """One row of the printed table, as `HEAD`."""
-    difference = found.difference
     return (
         str(found.classes),
         interval(found.seen.estimate),
         interval(found.unseen.estimate),
-        interval(difference.estimate, signed=True),
-        spread(difference),
+        interval(found.difference.estimate, signed=True),
     )
 
 
@@ -94,6 +92,8 @@ def notes(
         "trained on."
     )
     yield "; ".join(_drawn(seed, draw) for seed, draw in draws.items()) + "."
+    if len(draws) > 1 and len({frozenset(draw.seen) for draw in draws.values()}) == 1:
+        yield "All seeds drew the same classes: what others would give is not in the intervals."
     if any(unknown):
         yield f"Left out because their files tell no class: {unknown[0]} reals, {unknown[1]} fakes."
     yield from one_seed(found[0].seen, "other classes or another seed")

@@ -10,17 +10,15 @@ if TYPE_CHECKING:
     from genimage_core.analysis.image_counts import CountResult, Equal
     from genimage_core.protocol import Fold
 
-HEAD = ("images each", "passes", "steps", "in-domain [95 %]", "sd", "off-family [95 %]", "sd")
+HEAD = ("images", "steps", "in-domain [95 %]", "sd", "off-family [95 %]", "sd")
 IN_DOMAIN, OFF_FAMILY = "in-domain", "off-family mean"
 
 
 def cells(found: "CountResult") -> tuple[str, ...]:
     """One row of the printed table, as `HEAD`."""
-    first = found.outcomes[0]
     return (
         str(found.count),
-        f"{first.passes:.1f}",
-        str(first.steps),
+        str(found.outcomes[0].steps),
         interval(found.in_domain.estimate),
         spread(found.in_domain),
         interval(found.off_family.estimate),
@@ -97,7 +95,9 @@ def _held_equal(found: "Sequence[CountResult]", equal: "Equal") -> str:
             "The number of epochs is the same, so fewer images also mean fewer steps: the effects of images "
             "and of steps are not told apart here (--equal steps)."
         )
+    few, many = found[0].outcomes[0], found[-1].outcomes[0]
     return (
-        f"Every detector took {found[-1].outcomes[0].steps} steps, so that the length of training is not "
-        "confounded with the number of images: the fewer images, the more often each was seen (passes)."
+        f"Every detector took {many.steps} steps, so that the length of training is not confounded with the "
+        f"number of images: each image was seen {few.passes:.4g} times where there were fewest, "
+        f"{many.passes:.4g} times where there were most."
     )

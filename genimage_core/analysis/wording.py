@@ -11,14 +11,19 @@ SEEDS_AND_IMAGES = (
 
 
 def interval(found: Estimate, *, signed: bool = False) -> str:
-    """Write a number with its interval, such as `0.812 [0.790, 0.833]`."""
-    form = "+.3f" if signed else ".3f"
-    return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}]"
+    """Write a number with its interval, such as `0.812 [0.79, 0.83]`, so that tables fit a terminal."""
+    sign = "+" if signed else ""
+    return f"{found.value:{sign}.3f} [{found.low:{sign}.2f}, {found.high:{sign}.2f}]"
 
 
 def spread(found: SeedMean) -> str:
     """Write the standard deviation between seeds, a dash for one seed."""
     return "–" if found.sd is None else f"{found.sd:.3f}"
+
+
+def over_seeds(count: int) -> str:
+    """Say what a table's means are over."""
+    return f"mean over {count} seeds" if count > 1 else "one seed"
 
 
 def simulated_images(*, simulated: bool) -> str:

@@ -12,7 +12,7 @@ from genimage_core.__main__ import main
 from genimage_core.analysis import learning
 from genimage_core.data.imagenet_class import synsets
 
-SMALL = ["--detector", "swin_nano", "--base", "scratch", "--image-size", 32, "--epochs", 2, "--batch-size", 4]
+SMALL = ["--detector", "swin_nano", "--base", "scratch", "--image-size", 32, "--epochs", 1, "--batch-size", 4]
 SIZES = ["--classes", "1,2", "--train-images", 4, "--test-images", 4]
 INDICES = (3, 207, 594, 999)
 
@@ -104,18 +104,30 @@ def test_the_numbers_are_those_of_the_detectors_and_can_be_made_again(call):
         rows = {(row["classes"], row["tested_on"]): float(row["value"]) for row in csv.DictReader(file)}
     assert len(rows) == 6
     assert rows["2", "seen"] - rows["2", "unseen"] == pytest.approx(rows["2", "seen − unseen"], abs=2e-4)
-    assert "in 4 steps" in said and "trained on 4 reals and 4 fakes" in said
+    assert "in 2 steps" in said and "trained on 4 reals and 4 fakes" in said
     assert "--split train" in record["command"]
     assert main(shlex.split(record["command"])[3:]) == 0
     assert {path.name: path.read_bytes() for path in out.iterdir()} == first
 
 
 def test_unreadable_images_are_left_out_or_too_many(call, root):
-    for path in sorted(root.rglob("*/ai/*.png"))[:16:8]:
+    for path in root.rglob("*_sdv4_0.png"):
         path.write_bytes(b"")
-    assert "cannot be decoded" in call("--seeds", 4, code=2)[0]
-    _, out = call("--seeds", 4, "--max-bad-share", 0.5)
-    assert json.loads((out / "classes.json").read_text())["data"]["left_out"]
+    call_of_one = ("--classes", 1, "--seeds", 1)  # which takes all images of its class
+    assert "ai images cannot be decoded" in call(*call_of_one, code=2)[0]
+    _, out = call(*call_of_one, "--max-bad-share", 0.5)
+    record = json.loads((out / "classes.json").read_text())
+    assert any("_sdv4_0.png: zero bytes" in bad for bad in record["data"]["left_out"])
+
+
+def test_seeds_that_drew_the_same_classes_are_told(call, root):
+    for index in INDICES[2:]:
+        for path in root.rglob(f"{index:03d}_sdv4_*.png"):
+            path.unlink()
+    said, _ = call("--classes", 1, "--seeds", 2)
+    assert "All seeds drew the same classes" in said
+    said, _ = call("--classes", 1, "--seeds", 2, "--seed", 2)
+    assert "All seeds drew the same classes" not in said
 
 
 @pytest.mark.parametrize(

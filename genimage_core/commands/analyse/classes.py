@@ -138,7 +138,7 @@ def _describe(
     from genimage_core.analysis import image_classes_wording as words
     from genimage_core.analysis.accuracy_figures import Series, curve_figure
     from genimage_core.analysis.class_files import different_formats
-    from genimage_core.analysis.wording import simulated_images
+    from genimage_core.analysis.wording import over_seeds, simulated_images
 
     data = (
         f"{simulated_images(simulated=context['data']['simulated'])}format_alignment: {arguments.alignment}"
@@ -153,9 +153,7 @@ def _describe(
         Series("other classes", [one.unseen for one in found]),
     ]
     change = Series(words.DIFFERENCE, [one.difference for one in found])
-    caption = (
-        f"balanced accuracy, mean over {len(context['seeds'])} seeds; sd: of the difference between seeds"
-    )
+    caption = f"balanced accuracy, {over_seeds(arguments.seeds)}; difference: seen − unseen"
     return Findings(
         tables=[make_table(title, words.HEAD, [words.cells(one) for one in found], caption)],
         notes=[note for note in notes if note],

@@ -110,8 +110,8 @@ def _measure(
             pools[seed] = open_images(recipe, data, cache_folder(), report)
     first = asked.seeds[0]
     files = describe_files(recipes[first], pools[first].bad, data.image_size)
-    learning = asked.learning()
-    found = measure_counts(learning, pools, tests, fold, counts, arguments.equal, told(console))
+    learning, done = asked.learning(), told(console)
+    found = measure_counts(learning, pools, tests, fold, counts, arguments.equal, done)
     return found, files, [*tests.values(), *pools.values()]
 
 
@@ -125,7 +125,7 @@ def _describe(
     from genimage_core.analysis import image_counts_wording as words
     from genimage_core.analysis.accuracy_figures import Series, curve_figure
     from genimage_core.analysis.class_files import different_formats
-    from genimage_core.analysis.wording import simulated_images
+    from genimage_core.analysis.wording import over_seeds, simulated_images
 
     data = (
         f"{simulated_images(simulated=context['data']['simulated'])}format_alignment: {arguments.alignment}"
@@ -136,7 +136,7 @@ def _describe(
         Series(f"{words.IN_DOMAIN} ({fold.name})", [one.in_domain for one in found]),
         Series(words.OFF_FAMILY, [one.off_family for one in found]),
     ]
-    caption = f"balanced accuracy, mean over {len(context['seeds'])} seeds; sd: between seeds"
+    caption = f"images: of each class; balanced accuracy, {over_seeds(arguments.seeds)}; sd: between seeds"
     return Findings(
         tables=[make_table(title, words.HEAD, [words.cells(one) for one in found], caption)],
         notes=[note for note in notes if note],
