@@ -17,6 +17,7 @@ from genimage_core.data.decoding import readable, require_room
 from genimage_core.data.images import choose_images, describe_images, open_images
 from genimage_core.data.layout import SPLITS, Layout, find_layout
 from genimage_core.data.mini import MiniSettings, ensure_mini
+from genimage_core.data.mini_card import is_simulated
 from genimage_core.data.recipe import Recipe, digest
 from genimage_core.data.run_audit import audit_run
 from search.space import MINI, Space, is_mini, load_space
@@ -146,12 +147,6 @@ def write_left_out(bad: Sequence[BadFile], run_dir: Path) -> None:
     """List the files that cannot be decoded in the run directory, if there are any."""
     if bad:
         pd.DataFrame([asdict(file) for file in bad]).to_csv(run_dir / LEFT_OUT, index=False)
-
-
-def is_simulated(root: Path) -> bool:
-    """Whether `root` holds the embedded data set: its card says so."""
-    card = root / "CARD.md"
-    return card.exists() and "simulated" in card.read_text(encoding="utf-8").lower()
 
 
 @contextmanager
