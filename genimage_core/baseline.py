@@ -83,6 +83,10 @@ class Bench:
         """Where the logits are; there once all is done."""
         return self.out / "logits" / detector / f"{fold}.npz"
 
+    def is_finished(self, detector: str) -> bool:
+        """Whether all folds have been trained and tested."""
+        return all(self.logits_of(detector, fold.name).exists() for fold in self.folds)
+
 
 def run_detector(bench: Bench, detector: str, device: torch.device, report: Report) -> dict[str, FoldLogits]:
     """Train and test a detector on every fold; folds that an earlier call has finished are read."""

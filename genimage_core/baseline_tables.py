@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genimage_core.intervals import Estimate, balanced, mean_accuracy, ranking, share
+from genimage_core.intervals import Estimate, balanced, mean_accuracy, mean_of, ranking, share
 from genimage_core.protocol import Fold
 from genimage_core.published import (
+    DEGRADATIONS,
     EACH,
     GENERATORS,
+    Conditions,
     PublishedRow,
     published_degradation,
     published_row,
@@ -25,6 +27,9 @@ MEANS = {
     "elsewhere": "test generators that the detector was not trained on",
     "off family": "test generators outside the families of its training",
 }
+
+
+RANKED = ("real_accuracy", "fake_accuracy", "average_precision", "auroc")
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,18 @@ class Cell:
 
 
 def describe_cell(logits: NDArray[np.floating], labels: NDArray[np.integer], seed: int) -> Cell:
-    """Score one detector on one generator, with intervals."""
+    """Score one detector on one generator, with intervals.
+
+    Args:
+        logits: Shape (N,).
+        labels: Shape (N,), 0 = real, 1 = fake.
+        seed: Of resampled intervals.
+
+    Raises:
+        ValueError: If a logit is not finite or a class has fewer than 2 images.
+    """
+    if not np.isfinite(logits).all():
+        raise ValueError(f"{int((~np.isfinite(logits)).sum())} of {logits.size} logits are not finite")
     real, fake = _shares(logits, labels)
     return Cell(balanced(real, fake), real, fake, **ranking(logits, labels, seed), images=len(labels))
 
@@ -65,15 +81,28 @@ def describe_detector(
         labels: By test generator.
         seed: Of resampled intervals.
     """
-    matrix = {
-        fold.name: {
-            name: asdict(describe_cell(tests[fold.name][name], labels[name], seed)) for name in labels
-        }
+    cells = {
+        fold.name: {name: describe_cell(tests[fold.name][name], labels[name], seed) for name in labels}
         for fold in folds
     }
-    rows = {fold.name: _means([fold], tests, labels) for fold in folds}
-    elsewhere = {fold.name: list(fold.left_out) for fold in folds}
-    return {"matrix": matrix, "elsewhere": elsewhere, "rows": rows, "means": _means(folds, tests, labels)}
+    return {
+        "matrix": {fold: {name: asdict(cell) for name, cell in row.items()} for fold, row in cells.items()},
+        "rows": {fold.name: _means([fold], tests, labels) for fold in folds},
+        "columns": {
+            name: asdict(_mean_of([(fold.name, name) for fold in folds], tests, labels)) for name in labels
+        },
+        "means": _means(folds, tests, labels),
+        "elsewhere": {
+            fold.name: _ranked([cells[fold.name][name] for name in fold.left_out]) for fold in folds
+        },
+    }
+
+
+def _ranked(cells: Sequence[Cell]) -> dict[str, dict[str, float]] | None:
+    """Means of one detector over generators; None where there are none."""
+    if not cells:
+        return None
+    return {key: asdict(mean_of([getattr(cell, key) for cell in cells])) for key in RANKED}
 
 
 def _means(
@@ -89,13 +118,13 @@ def _means(
 
 def _mean_of(cells: Sequence[tuple[str, str]], tests: Mapping[str, Logits], labels: Labels) -> Estimate:
     right = [(name, (tests[fold][name] > 0) == (labels[name] == 1)) for fold, name in cells]
-    return mean_accuracy(right, dict(labels))
+    return mean_accuracy(right, labels)
 
 
 def compare_published(
-    detector: str, described: Mapping[str, Any], folds: Sequence[Fold], alignment: str
+    detector: str, described: Mapping[str, Any], folds: Sequence[Fold], conditions: Conditions
 ) -> list[dict[str, Any]]:
-    """Put published rows beside ours: by test generator and mean, with the difference.
+    """Put published rows beside ours, with the difference, where they were measured alike.
 
     A row is there for every fold that was trained on one generator, and, where all eight generators were
     trained on, for the mean over their detectors.
@@ -112,7 +141,9 @@ def compare_published(
     return [
         _beside(row, values)
         for trained_on, values in ours.items()
-        if (row := published_row(detector, trained_on, alignment)) and set(row.accuracy) <= set(values)
+        if (row := published_row(detector, trained_on, conditions.alignment))
+        and conditions.allow(row)
+        and set(row.accuracy) <= set(values)
     ]
 
 
@@ -132,16 +163,30 @@ def _beside(row: PublishedRow, values: Mapping[str, float]) -> dict[str, Any]:
 
 
 def describe_degraded(
-    detector: str, fold: Fold, logits: Logits, labels: NDArray[np.integer], *, simulated: bool
+    detector: str,
+    fold: Fold,
+    logits: Logits,
+    labels: NDArray[np.integer],
+    seed: int,
+    conditions: Conditions,
 ) -> dict[str, Any]:
-    """Return the second task of one detector: accuracy on its own generator's degraded images."""
-    accuracy = {kind: asdict(_accuracy(values, labels)) for kind, values in logits.items()}
-    published = None if simulated or fold.train != ("sd14",) else published_degradation(detector)
-    return {"accuracy": accuracy, "published": asdict(published) if published else None}
+    """Return the second task of one detector: scores on its own generator's degraded images, and their mean.
 
-
-def _accuracy(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> Estimate:
-    return balanced(*_shares(logits, labels))
+    Args:
+        detector: Its name.
+        fold: What it was trained on.
+        logits: By degradation and `unchanged`, all of the same images.
+        labels: Of these images.
+        seed: Of resampled intervals.
+        conditions: Decide whether the published row is there too.
+    """
+    right = [(fold.name, (logits[kind] > 0) == (labels == 1)) for kind in DEGRADATIONS]
+    published = published_degradation(detector) if fold.train == ("sd14",) else None
+    return {
+        "cells": {kind: asdict(describe_cell(values, labels, seed)) for kind, values in logits.items()},
+        "mean": asdict(mean_accuracy(right, {fold.name: labels})),
+        "published": asdict(published) if published and conditions.allow(published) else None,
+    }
 
 
 def _shares(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> tuple[Estimate, Estimate]:

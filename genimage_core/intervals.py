@@ -131,10 +131,9 @@ def _correlation(hits: NDArray[np.bool_]) -> NDArray[np.float64]:
     centred = hits - hits.mean(1, keepdims=True)
     spread = np.sqrt((centred**2).sum(1))
     scale = np.outer(spread, spread)
-    found: NDArray[np.float64] = np.divide(
-        centred @ centred.T, scale, out=np.ones_like(scale), where=scale > 0
-    )
-    return found
+    correlation: NDArray[np.float64] = np.ones_like(scale)
+    np.divide(centred @ centred.T, scale, out=correlation, where=scale > 0)
+    return correlation
 
 
 def _mover(parts: Sequence[Estimate], correlation: NDArray[np.float64]) -> Estimate:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 GENERATORS = ("midjourney", "sd14", "sd15", "adm", "glide", "wukong", "vqdm", "biggan")
+IMAGE_SIZE = 224  # pixels, of every published row
 EACH = "each"  # the mean over eight detectors, each trained on one generator
 DEGRADATIONS = (
     "low resolution 112",
@@ -60,6 +61,7 @@ class PublishedDegradation:
         detector: As in `detectors.catalogue`.
         accuracy: By `DEGRADATIONS`, 0 to 1.
         mean: As published, 0 to 1.
+        alignment: Format alignment of training and test, one of `settings.ALIGNMENTS`.
         source: Table.
         note: What has to be known beside the numbers.
     """
@@ -67,8 +69,31 @@ class PublishedDegradation:
     detector: str
     accuracy: dict[str, float]
     mean: float
+    alignment: str
     source: str
     note: str
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How accuracies were measured here, as far as it decides which published ones may stand beside them.
+
+    Attributes:
+        alignment: Format alignment of training and test.
+        base: Weights that the training started from, as `DetectorSettings.base`.
+        image_size: Side of what the detector sees, in pixels.
+        simulated: Whether the images are.
+    """
+
+    alignment: str
+    base: str
+    image_size: int
+    simulated: bool
+
+    def allow(self, row: PublishedRow | PublishedDegradation) -> bool:
+        """Whether `row` was measured alike: on real images of its format alignment, size and kind of base."""
+        alike = (self.alignment, self.image_size, self.simulated) == (row.alignment, IMAGE_SIZE, False)
+        return alike and self.base in ("scratch", "imagenet")
 
 
 # Per cent: midjourney, sd14, sd15, adm, glide, wukong, vqdm, biggan, the mean as published.
@@ -147,6 +172,7 @@ DEGRADED: tuple[PublishedDegradation, ...] = tuple(
         name,
         {kind: round(value / 100, 4) for kind, value in zip(DEGRADATIONS, values[:-1], strict=True)},
         round(values[-1] / 100, 4),
+        "none",
         "GenImage, table 5",
         _LEVEL,
     )

@@ -1,7 +1,7 @@
 """`python -m genimage_core baseline --data ROOT`: the paper's tables, by detectors trained here."""
 
 import argparse
-import json
+import hashlib
 import os
 import platform
 import shlex
@@ -11,12 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
-import pandas as pd
 from rich.console import Console
 
 from genimage_core.cache import cache_folder
-from genimage_core.commands.baseline_print import print_tables, write_markdown
-from genimage_core.commands.files import MINI, add_data, open_layout, progress
+from genimage_core.commands.baseline_files import SCORES, TABLES, claim, write_results
+from genimage_core.commands.baseline_print import print_tables
+from genimage_core.commands.files import add_data, is_embedded, open_layout, progress
 from genimage_core.commands.learning import (
     EMBEDDED_TRAINING,
     OVERRIDES,
@@ -31,14 +31,14 @@ from genimage_core.data.mini import MiniSettings
 from genimage_core.data.recipe import digest
 from genimage_core.detectors.catalogue import DETECTORS, find_detector
 from genimage_core.protocol import TrainOn, make_folds
-from genimage_core.settings import ALIGNMENTS, CROPS, DataSettings, TrainingSettings
+from genimage_core.published import Conditions
+from genimage_core.settings import ALIGNMENTS, CROPS, DataSettings, TrainingSettings, require
 
 REAL = {"detectors": "swin_t", "base": "imagenet", "image_size": 224}
 REAL |= {"train_per_class": 2000, "val_per_class": 500}
 # On the embedded data set: what its card was measured with.
 EMBEDDED = {"detectors": "swin_nano", "base": "scratch", "image_size": MiniSettings.image_size}
 EMBEDDED |= {"train_per_class": MiniSettings.train_per_class, "val_per_class": MiniSettings.val_per_class}
-SETTINGS, RESULTS, SCORES, TABLES = "settings.json", "results.json", "scores.csv", "tables.md"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,8 +66,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
     from genimage_core.baseline import Bench, run_detector
 
-    _fill_in(arguments)
-    data, names = _data_settings(arguments), arguments.detectors.split(",")
+    simulated = is_embedded(arguments)
+    _fill_in(arguments, EMBEDDED if simulated else REAL)
+    data, names = _data_settings(arguments), _names(arguments.detectors)
     for name in names:
         check_start(name, arguments.base, data.image_size)
     layout = open_layout(arguments, console)
@@ -75,10 +76,10 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     generators = layout.generators
     folds = make_folds(arguments.train_on, generators, seen, layout.catalog)
     sets = _load(layout, generators, data, arguments.seed, console)
-    usual = EMBEDDED_TRAINING if arguments.data == MINI else {}
+    usual = EMBEDDED_TRAINING if simulated else {}
     overrides = usual | {key: value for key in OVERRIDES if (value := getattr(arguments, key)) is not None}
-    described = _describe(arguments, data, names, overrides, sets)
-    _claim(arguments.out, described)
+    described = _describe(arguments, data, names, overrides, sets) | {"simulated": simulated}
+    settings = claim(arguments.out, described)
     bench = Bench(
         out=arguments.out,
         folds=folds,
@@ -89,27 +90,36 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         seen=seen,
         overrides=overrides,
         seed=arguments.seed,
-        simulated=arguments.data == MINI,
+        simulated=simulated,
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    results: dict[str, Any] = {"settings": described, "detectors": {}}
-    for name in names:
+    earlier = [name for name in settings["training"] if bench.is_finished(name)]
+    results: dict[str, Any] = {"settings": settings, "detectors": {}}
+    for name in dict.fromkeys((*earlier, *names)):
 
         def report(what: str, done: int, total: int, loss: float) -> None:
             console.print(f"{what}: epoch {done}/{total}, loss {loss:.4f}")
 
         logits = run_detector(bench, name, device, report)
         results["detectors"][name] = _summarise(bench, name, logits)
-        _write(arguments.out, results, console)
+        write_results(arguments.out, results)
+        if name in names:
+            print_tables(name, results, console)
+    console.print(f"tables {arguments.out / TABLES}, every score with its interval {arguments.out / SCORES}")
 
 
-def _fill_in(arguments: argparse.Namespace) -> None:
-    for key, value in (EMBEDDED if arguments.data == MINI else REAL).items():
+def _names(given: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in given.split(",")))
+
+
+def _fill_in(arguments: argparse.Namespace, usual: Mapping[str, Any]) -> None:
+    for key, value in usual.items():
         if getattr(arguments, key) is None:
             setattr(arguments, key, value)
 
 
 def _data_settings(arguments: argparse.Namespace) -> DataSettings:
+    require(arguments.val_per_class >= 2, "--val-per-class", arguments.val_per_class, "at least 2")
     return DataSettings(
         image_size=arguments.image_size,
         train_per_class=arguments.train_per_class,
@@ -118,6 +128,15 @@ def _data_settings(arguments: argparse.Namespace) -> DataSettings:
         crop=arguments.crop,
         follow_links=arguments.follow_links,
     )
+
+
+def _content_of_base(base: str) -> str | None:
+    """Hash of a checkpoint's content, which may change under one path; None of what is no checkpoint."""
+    kind, _, path = base.partition(":")
+    if kind != "checkpoint":
+        return None
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _load(
@@ -143,41 +162,17 @@ def _describe(
     return {
         "train_on": arguments.train_on,
         "base": arguments.base,
+        "base_content": _content_of_base(arguments.base),
         "seed": arguments.seed,
         "data": {key: value for key, value in asdict(data).items() if key not in ("root", "layout")},
         "images": digest([images.identity for images in sets.values()]),
         "generators": sorted({name for name, _ in sets}),
-        "simulated": arguments.data == MINI,
         "training": {
             name: asdict(TrainingSettings(**{**find_detector(name).training, **overrides})) for name in names
         },
-        "command": shlex.join(["python", "-m", "genimage_core", *sys.argv[1:]]),
+        "commands": dict.fromkeys(names, shlex.join(["python", "-m", "genimage_core", *sys.argv[1:]])),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
     }
-
-
-def _claim(out: Path, described: Mapping[str, Any]) -> None:
-    """Write the settings down; refuse a folder that holds the results of others.
-
-    Raises:
-        ValueError: Naming what differs.
-    """
-    path = out / SETTINGS
-    if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        same = json.loads(json.dumps(described))
-        for key in ("train_on", "base", "seed", "data", "images", "generators"):
-            if before.get(key) != same[key]:
-                raise ValueError(
-                    f"{out} holds results with {key} {before.get(key)!r}, asked for now: {same[key]!r}; "
-                    "choose another --out"
-                )
-        for name in set(before["training"]) & set(same["training"]):
-            if before["training"][name] != same["training"][name]:
-                raise ValueError(f"{out} holds {name} with other training settings; choose another --out")
-        described = {**described, "training": {**before["training"], **same["training"]}}
-    out.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
 
 
 def _summarise(bench: Any, name: str, logits: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,47 +182,22 @@ def _summarise(bench: Any, name: str, logits: Mapping[str, Any]) -> dict[str, An
     labels = {generator: images.labels for generator, images in bench.validation.items()}
     tests = {fold: found.tests for fold, found in logits.items()}
     described = describe_detector(bench.folds, tests, labels, bench.seed)
-    alignment = bench.data.format_alignment
-    published = [] if bench.simulated else compare_published(name, described, bench.folds, alignment)
+    data = bench.data
+    conditions = Conditions(data.format_alignment, bench.base, data.image_size, bench.simulated)
     degraded = {
         fold.name: describe_degraded(
             name,
             fold,
             logits[fold.name].degraded,
             join([bench.validation[g] for g in fold.train]).labels,
-            simulated=bench.simulated,
+            bench.seed,
+            conditions,
         )
         for fold in bench.folds
     }
-    training = {fold: {"loss": found.loss, "seconds": found.seconds} for fold, found in logits.items()}
-    return {**described, "published": published, "degraded": degraded, "training": training}
-
-
-def _write(out: Path, results: Mapping[str, Any], console: Console) -> None:
-    (out / RESULTS).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    _long(results).to_csv(out / SCORES, index=False)
-    for name, described in results["detectors"].items():
-        matrix = json.dumps(_bare_matrix(described), indent=1) + "\n"
-        (out / f"matrix_{name}.json").write_text(matrix, encoding="utf-8")
-    with (out / TABLES).open("w", encoding="utf-8") as file:
-        write_markdown(results, file)
-    print_tables(results, console)
-    console.print(f"tables {out / TABLES}, every score with its interval {out / SCORES}")
-
-
-def _bare_matrix(described: Mapping[str, Any]) -> dict[str, Any]:
-    """What `analyse generators` reads."""
-    matrix = described["matrix"]
-    columns = list(next(iter(matrix.values())))
-    accuracy = [[row[name]["accuracy"]["value"] for name in columns] for row in matrix.values()]
-    return {"rows": list(matrix), "columns": columns, "accuracy": accuracy}
-
-
-def _long(results: Mapping[str, Any]) -> pd.DataFrame:
-    rows = []
-    for detector, described in results["detectors"].items():
-        for fold, row in described["matrix"].items():
-            for generator, cell in row.items():
-                flat = pd.json_normalize(cell, sep="_").iloc[0].to_dict()
-                rows.append({"detector": detector, "fold": fold, "generator": generator, **flat})
-    return pd.DataFrame(rows)
+    return {
+        **described,
+        "published": compare_published(name, described, bench.folds, conditions),
+        "degraded": degraded,
+        "training": {fold: {"loss": found.loss, "seconds": found.seconds} for fold, found in logits.items()},
+    }

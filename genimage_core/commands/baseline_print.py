@@ -1,20 +1,22 @@
 """Tables of a comparison for the terminal and for Markdown."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any, TextIO
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from genimage_core.baseline_tables import MEANS
+from genimage_core.baseline_tables import MEANS, RANKED
 from genimage_core.degrade import DEGRADATIONS
 
 NONE = "–"  # where there is nothing to be averaged
 MARKDOWN_WIDTH = 1000  # characters, so that no line is folded
-RANKED = {"real_accuracy": "on real", "fake_accuracy": "on fake", "average_precision": "AP", "auroc": "AUROC"}
+HEADS = dict(zip(RANKED, ("on real", "on fake", "AP", "AUROC"), strict=True))
+INTERVALS = "[95 % interval over the choice of test images; of one training]"
+OUTWARDS = f"{INTERVALS}, its ends rounded outwards; scores.csv has them in full."
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,10 @@ class Titled:
     note: str
 
 
-def print_tables(results: Mapping[str, Any], console: Console) -> None:
-    """Print all tables on a terminal."""
-    for titled in _tables(results):
+def print_tables(name: str, results: Mapping[str, Any], console: Console) -> None:
+    """Print the tables of one detector on a terminal."""
+    console.print(f"\n{_protocol(name, results['settings'])}")
+    for titled in _tables(name, results["detectors"][name], results["settings"]):
         console.print(f"\n{titled.title}", style="bold")
         console.print(titled.table)
         console.print(titled.note)
@@ -37,30 +40,40 @@ def print_tables(results: Mapping[str, Any], console: Console) -> None:
 def write_markdown(results: Mapping[str, Any], file: TextIO) -> None:
     """Write all tables as Markdown."""
     console = Console(file=file, width=MARKDOWN_WIDTH, highlight=False, markup=False)
-    for titled in _tables(results):
-        console.print(f"### {titled.title}\n")
-        console.print(titled.table)
-        console.print(f"\n{titled.note}\n")
+    for name, described in results["detectors"].items():
+        console.print(f"## {name}\n\n{_protocol(name, results['settings'])}\n")
+        for titled in _tables(name, described, results["settings"]):
+            console.print(f"### {titled.title}\n")
+            console.print(titled.table)
+            console.print(f"\n{titled.note}\n")
 
 
-def _tables(results: Mapping[str, Any]) -> Iterator[Titled]:
-    settings = results["settings"]
+def _protocol(name: str, settings: Mapping[str, Any]) -> str:
+    """What was measured here and how, in one sentence."""
+    data, training = settings["data"], settings["training"][name]
+    images = "SIMULATED images" if settings["simulated"] else "images"
+    return (
+        f"Measured here: {name} at {data['image_size']} px, base {settings['base']}, "
+        f"train_on {settings['train_on']}, {training['epochs']} epochs on {data['train_per_class']} {images} "
+        f"per generator and class, tested on {data['val_per_class']}; crop {data['crop']}, "
+        f"format_alignment {data['format_alignment']}, seed {settings['seed']}."
+    )
+
+
+def _tables(name: str, described: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Titled]:
     what = "SIMULATED images, " if settings["simulated"] else ""
     what += f"format_alignment {settings['data']['format_alignment']}"
-    for name, described in results["detectors"].items():
-        yield Titled(f"{name}: balanced accuracy, % ({what})", _matrix(described), _notes(described))
-        ranked = f"{name}: mean over the generators it was not trained on, % ({what})"
-        yield Titled(ranked, _ranked(described), "Every cell with its interval is in scores.csv.")
-        degraded = f"{name}: degraded test images of its own generator, accuracy, % ({what})"
-        note = (
-            "Mean: over the degradations. Low resolutions are of 224 pixels, other sizes by the same factor."
-        )
-        yield Titled(degraded, _degraded(described), note)
+    yield Titled(f"{name}: balanced accuracy, % ({what})", _matrix(described), _notes(described))
+    ranked = f"{name}: mean over the generators it was not trained on, % ({what})"
+    note = f"{INTERVALS}; those of AP and AUROC are resampled: without width where a ranking is perfect."
+    yield Titled(ranked, _ranked(described), note)
+    degraded = f"{name}: degraded test images of its own generator, balanced accuracy, % ({what})"
+    yield Titled(degraded, _degraded(described), _degraded_notes(described))
 
 
 def _table(first: str, columns: Iterable[str]) -> Table:
     table = Table(box=box.MARKDOWN, show_edge=True)
-    table.add_column(first)
+    table.add_column(first, no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right")
     return table
@@ -68,22 +81,30 @@ def _table(first: str, columns: Iterable[str]) -> Table:
 
 def _notes(described: Mapping[str, Any]) -> str:
     meanings = "; ".join(f"{kind}: mean over {meaning}" for kind, meaning in MEANS.items())
-    notes = [f"{meanings}. [95 % interval over the choice of test images; of one training]"]
+    notes = [f"{meanings}. {OUTWARDS}"]
     for row in described["published"]:
         known = f"; {row['note']}" if row["note"] else ""
         notes.append(f"{row['source']}, {row['trained_on']}: {row['protocol']}{known}.")
     return "\n".join(notes)
 
 
+def _degraded_notes(described: Mapping[str, Any]) -> str:
+    published = [found["published"] for found in described["degraded"].values() if found["published"]]
+    said = (
+        "Mean: over the degradations. Low resolutions are of 224 pixels, other sizes by the same factor. "
+        f"{OUTWARDS}"
+    )
+    return "\n".join([said, *dict.fromkeys(f"{row['source']}: {row['note']}." for row in published)])
+
+
 def _matrix(described: Mapping[str, Any]) -> Table:
     matrix = described["matrix"]
-    generators = list(next(iter(matrix.values())))
+    generators = list(described["columns"])
     table = _table("trained on", (*generators, *MEANS))
     for fold, row in matrix.items():
-        cells = (_per_cent(row[name]["accuracy"]["value"]) for name in generators)
+        cells = (_cell(row[name]["accuracy"]) for name in generators)
         table.add_row(fold, *cells, *_intervals(described["rows"][fold]))
-    tested = (fmean(row[name]["accuracy"]["value"] for row in matrix.values()) for name in generators)
-    table.add_row("mean", *map(_per_cent, tested), *_intervals(described["means"]))
+    table.add_row("mean", *map(_cell, described["columns"].values()), *_intervals(described["means"]))
     for row in described["published"]:
         for label, kind in (
             (f"{row['source']}: {row['trained_on']}", "published"),
@@ -103,32 +124,36 @@ def _published_cells(values: Mapping[str, float], generators: Iterable[str], *, 
 
 
 def _ranked(described: Mapping[str, Any]) -> Table:
-    table = _table("trained on", RANKED.values())
-    for fold, row in described["matrix"].items():
-        others = [cell for name, cell in row.items() if name in described["elsewhere"][fold]]
-        means = (_per_cent(fmean(c[key]["value"] for c in others)) if others else NONE for key in RANKED)
-        table.add_row(fold, *means)
+    table = _table("trained on", HEADS.values())
+    for fold, means in described["elsewhere"].items():
+        table.add_row(fold, *(_interval(means[key] if means else None) for key in HEADS))
     return table
 
 
 def _degraded(described: Mapping[str, Any]) -> Table:
     table = _table("trained on", ("unchanged", *DEGRADATIONS, "mean"))
     for fold, found in described["degraded"].items():
-        ours = {kind: found["accuracy"][kind]["value"] for kind in DEGRADATIONS}
-        mean = fmean(ours.values())
-        cells = (_interval(found["accuracy"][kind]) for kind in ("unchanged", *DEGRADATIONS))
-        table.add_row(fold, *cells, _per_cent(mean))
+        ours = {kind: found["cells"][kind]["accuracy"] for kind in ("unchanged", *DEGRADATIONS)}
+        table.add_row(fold, *map(_cell, ours.values()), _interval(found["mean"]))
         if published := found["published"]:
             theirs = {**published["accuracy"], "mean": published["mean"]}
-            both = {**ours, "mean": mean}
+            both = {**ours, "mean": found["mean"]}
             table.add_row(published["source"], "", *map(_per_cent, theirs.values()))
-            differences = (_per_cent(both[kind] - value, signed=True) for kind, value in theirs.items())
+            differences = (
+                _per_cent(both[kind]["value"] - value, signed=True) for kind, value in theirs.items()
+            )
             table.add_row("difference", "", *differences)
     return table
 
 
 def _per_cent(value: float, *, signed: bool = False) -> str:
     return f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
+
+
+def _cell(found: Mapping[str, float]) -> str:
+    """Compact: the interval in whole per cent, rounded outwards so that it holds the value."""
+    low, high = math.floor(100 * found["low"] + 1e-9), math.ceil(100 * found["high"] - 1e-9)
+    return f"{_per_cent(found['value'])} [{low}, {high}]"
 
 
 def _intervals(means: Mapping[str, Mapping[str, float] | None]) -> list[str]:

@@ -14,6 +14,7 @@ from rich.progress import Progress
 from genimage_core.cache import cache_folder
 from genimage_core.data.layout import Layout, find_layout
 from genimage_core.data.mini import MiniSettings, ensure_mini
+from genimage_core.data.mini_card import is_simulated
 
 MINI = "mini"
 Report = Callable[[int, int | None], None]  # done, total
@@ -68,6 +69,11 @@ def open_layout(arguments: argparse.Namespace, console: Console) -> Layout:
         with progress(console, "making the embedded data set (simulated; once)") as report:
             root = ensure_mini(cache_folder(), MiniSettings(), report)
     return find_named(root, arguments)
+
+
+def is_embedded(arguments: argparse.Namespace) -> bool:
+    """Whether the images are the simulated ones of the embedded data set, by its name or by a path to it."""
+    return arguments.data == MINI or is_simulated(Path(arguments.data))
 
 
 def find_named(root: Path, arguments: argparse.Namespace) -> Layout:

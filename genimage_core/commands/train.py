@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from genimage_core.cache import cache_folder
-from genimage_core.commands.files import MINI, add_data, open_layout, progress
+from genimage_core.commands.files import add_data, is_embedded, open_layout, progress
 from genimage_core.commands.learning import check_start, fill_in, seen_by_base
 from genimage_core.curriculum import MEASURED, check_order, easiest_first
 from genimage_core.data.layout import Layout
@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
 def _check(arguments: argparse.Namespace) -> Wanted:
     """Refuse what cannot be trained, before anything is read or made."""
-    fill_in(arguments, embedded=arguments.data == MINI)
+    fill_in(arguments, embedded=is_embedded(arguments))
     name, base, size = arguments.detector, arguments.base, arguments.image_size
     check_start(name, base, size, arguments.freeze_depth)
     if base == "scratch" and arguments.freeze_depth:
@@ -141,7 +141,7 @@ def _check(arguments: argparse.Namespace) -> Wanted:
             follow_links=arguments.follow_links,
         ),
         seed=arguments.seed,
-        simulated=arguments.data == MINI,
+        simulated=is_embedded(arguments),
     )
 
 

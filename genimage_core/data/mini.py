@@ -32,7 +32,7 @@ from PIL import Image
 
 from genimage_core.data.decoders import DECODERS, reconstruct
 from genimage_core.data.layout import CLASS_FOLDERS, SPLITS
-from genimage_core.data.mini_card import render_card
+from genimage_core.data.mini_card import CARD, render_card
 from genimage_core.data.photographs import load_photographs
 from genimage_core.data.scenes import draw_scene, shoot
 from genimage_core.generators import GENIMAGE
@@ -123,7 +123,7 @@ def _make(root: Path, settings: MiniSettings, progress: Progress) -> None:
                 for name in CLASS_FOLDERS:
                     (partial / generator.top / generator.inner / split / name).mkdir(parents=True)
         _run_workers(partial, settings, progress)
-        (partial / "CARD.md").write_text(render_card(asdict(settings), JPEG_QUALITY), encoding="utf-8")
+        (partial / CARD).write_text(render_card(asdict(settings), JPEG_QUALITY), encoding="utf-8")
         partial.chmod(0o755)  # mkdtemp makes it private
         partial.rename(root)
     except BaseException:

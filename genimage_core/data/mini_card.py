@@ -10,12 +10,8 @@ from genimage_core.data.photographs import PHOTOGRAPHS
 from genimage_core.generators import GENIMAGE
 
 MATRIX_FILE = Path(__file__).with_name("mini_matrix.json")
-
-
-def is_simulated(root: Path) -> bool:
-    """Whether `root` holds the embedded data set: its card says so."""
-    card = root / "CARD.md"
-    return card.exists() and "simulated" in card.read_text(encoding="utf-8").lower()
+CARD = "CARD.md"
+_ABOVE = 2  # folders between the root and that of one split: a generator alone may be asked for
 
 
 def render_card(settings: Mapping[str, int], jpeg_quality: tuple[int, int]) -> str:
@@ -32,6 +28,14 @@ def render_card(settings: Mapping[str, int], jpeg_quality: tuple[int, int]) -> s
         ),
         measured=render_measurements(json.loads(MATRIX_FILE.read_text(encoding="utf-8"))),
     )
+
+
+def is_simulated(root: Path) -> bool:
+    """Whether `root` is the embedded data set or a generator's folder in it: its card says so."""
+    above = root.resolve()
+    cards = [folder / CARD for folder in (above, *above.parents[:_ABOVE])]
+    said = (card.read_text(encoding="utf-8", errors="replace") for card in cards if card.is_file())
+    return any("simulated" in text.lower() for text in said)
 
 
 def render_measurements(record: Mapping[str, Any]) -> str:

@@ -1,6 +1,10 @@
 """The paper's tables on a small tree: resumed, refused, compared with what was published."""
 
+import io
 import json
+import os
+import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +22,7 @@ from genimage_core.baseline_tables import (
     describe_detector,
 )
 from genimage_core.commands import files
+from genimage_core.commands.baseline_files import FIXED, claim
 from genimage_core.commands.baseline_print import write_markdown
 from genimage_core.data.images import load_images
 from genimage_core.data.layout import find_layout
@@ -31,7 +36,7 @@ from genimage_core.generators import GENIMAGE
 from genimage_core.metrics import score
 from genimage_core.protocol import Protocol
 from genimage_core.published import DEGRADATIONS as PUBLISHED_DEGRADATIONS
-from genimage_core.published import published_row
+from genimage_core.published import Conditions, published_row
 from genimage_core.settings import DataSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -91,7 +96,12 @@ def test_every_detector_is_trained_on_every_generator_and_kept(root, tmp_path, t
         == 0
     )
     table = pd.read_csv(tmp_path / "out" / "scores.csv")
-    assert len(table) == 8 and {"real_accuracy_low", "auroc_high"} <= set(table.columns)
+    assert {"real_accuracy_low", "auroc_high"} <= set(table.columns)
+    first, second = (table[table["task"] == task] for task in (1, 2))
+    assert (
+        len(first) == 8 and set(first["generator"]) == {"sd14", "adm"} and first["degradation"].isna().all()
+    )
+    assert len(second) == 28 and set(second["degradation"]) == {UNCHANGED, *DEGRADATIONS}
     said = capsys.readouterr().out
     assert "spec: balanced accuracy" in said and "degraded test images" in said
 
@@ -117,11 +127,52 @@ def test_what_is_finished_is_not_done_again(root, tmp_path, trained, monkeypatch
         == undisturbed["detectors"]["swin_nano"]["matrix"]
     )
     trained.clear()
-    call(root, tmp_path / "out", detectors="swin_nano,spec")
+    (tmp_path / "out" / "results.json").write_text("{")  # cut short by another program, say
+    call(root, tmp_path / "out", detectors=" spec")
     assert trained == ["spec sd14", "spec adm"]
+    both = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert list(both["detectors"]) == ["swin_nano", "spec"] == list(both["settings"]["training"])
+    assert both["detectors"]["swin_nano"] == json.loads(first)["detectors"]["swin_nano"]
+    assert set(pd.read_csv(tmp_path / "out" / "scores.csv")["detector"]) == {"swin_nano", "spec"}
+    text = (tmp_path / "out" / "tables.md").read_text()
+    assert "## swin_nano" in text and "## spec" in text
 
 
 baseline_write = baseline._write
+
+
+def test_another_base_under_the_same_path_is_refused(root, tmp_path, base, capsys, trained):
+    call(root, tmp_path / "out", "--base", base("adm"))
+    call(root, tmp_path / "out", "--base", base("adm"))
+    assert len(trained) == 2
+    call(root, tmp_path / "out", "--base", base("adm", seed=1), code=2)
+    assert "base_content" in capsys.readouterr().err and len(trained) == 2
+
+
+@pytest.mark.parametrize("content", ["", '{"train_on": "one", "ba', "{}", '{"training": 3}'])
+def test_settings_that_were_cut_short_are_refused(tmp_path, content):
+    path = tmp_path / "out" / "settings.json"
+    path.parent.mkdir()
+    path.write_text(content)
+    with pytest.raises(ValueError) as refused:
+        claim(path.parent, {"training": {}, "commands": {}})
+    message = str(refused.value)
+    assert str(path) in message and "choose another --out" in message and "\n" not in message
+    assert path.read_text() == content
+
+
+def test_a_write_that_fails_leaves_the_settings_as_they_were(tmp_path, monkeypatch):
+    described = {key: 1 for key in FIXED} | {"training": {"spec": {}}, "commands": {"spec": "a"}}
+    claim(tmp_path, described)
+    before = (tmp_path / "settings.json").read_bytes()
+
+    def full(descriptor):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        claim(tmp_path, described | {"training": {"swin_t": {}}})
+    assert (tmp_path / "settings.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -192,6 +243,7 @@ def test_a_mean_over_nothing_is_a_dash(
         (("--base", "checkpoint:nowhere"), "nowhere"),
         (("--base", "generator:sd14"), "checkpoint:PATH"),
         (("--epochs", "0"), "epochs"),
+        (("--val-per-class", "1"), "--val-per-class must be at least 2"),
     ],
 )
 def test_a_wrong_call_is_one_line(root, tmp_path, capsys, trained, more, named):
@@ -224,9 +276,22 @@ def test_the_embedded_data_set_has_settings_of_its_own(tmp_path, monkeypatch, ca
     assert training["flip"] is False and training["batch_size"] == 32 and training["epochs"] == 1
     assert settings["base"] == "scratch" and settings["simulated"] is True
     assert read_info(tmp_path / "out" / "detectors" / "swin_nano" / "adm.safetensors").simulated
+    [card] = (tmp_path / "cache").rglob("CARD.md")
+    shutil.rmtree(tmp_path / "out")
+    by_path = ["baseline", "--data", str(card.parent), *arguments, "--out", str(tmp_path / "out")]
+    assert main(by_path) == 0 and "SIMULATED" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "settings.json").read_text())["simulated"] is True
+    assert json.loads((tmp_path / "out" / "matrix_swin_nano.json").read_text())["simulated"] is True
 
 
 PROTOCOL = Protocol("one", GENIMAGE.names)
+ALIKE = Conditions("none", "imagenet", 224, simulated=False)
+UNLIKE = [
+    replace(ALIKE, alignment="jpeg96_both"),
+    replace(ALIKE, base="checkpoint:base.safetensors"),
+    replace(ALIKE, image_size=128),
+    replace(ALIKE, simulated=True),
+]
 LABELS = {name: np.repeat([0, 1], 40) for name in GENIMAGE.names}
 
 
@@ -271,7 +336,7 @@ def test_a_cell_agrees_with_the_metrics():
 def test_published_rows_stand_beside_ours_with_the_difference():
     described = describe_detector(PROTOCOL.folds, made_up(), LABELS, seed=0)
     compared = {
-        row["trained_on"]: row for row in compare_published("swin_t", described, PROTOCOL.folds, "none")
+        row["trained_on"]: row for row in compare_published("swin_t", described, PROTOCOL.folds, ALIKE)
     }
     assert set(compared) == {"sd14", "each"}
     row, ours = compared["sd14"], described["matrix"]["sd14"]
@@ -285,27 +350,40 @@ def test_published_rows_stand_beside_ours_with_the_difference():
 
 def test_nothing_is_compared_that_was_not_measured_alike():
     described = describe_detector(PROTOCOL.folds, made_up(), LABELS, seed=0)
-    assert compare_published("swin_t", described, PROTOCOL.folds, "jpeg96_both") == []
-    assert compare_published("swin_nano", described, PROTOCOL.folds, "none") == []
+    for unlike in UNLIKE:
+        assert compare_published("swin_t", described, PROTOCOL.folds, unlike) == []
+    assert compare_published("swin_t", described, PROTOCOL.folds, replace(ALIKE, base="scratch"))
+    assert compare_published("swin_nano", described, PROTOCOL.folds, ALIKE) == []
     few = Protocol("one", ("sd14", "adm", "glide"))
     some = {f: {g: made_up()[f][g] for g in few.search} for f in few.search}
     described = describe_detector(few.folds, some, {g: LABELS[g] for g in few.search}, seed=0)
-    assert compare_published("swin_t", described, few.folds, "none") == []
+    assert compare_published("swin_t", described, few.folds, ALIKE) == []
     others = Protocol("all_but_one", ("sd14", "adm", "glide"))
     tests = {fold.name: {g: made_up()["sd14"][g] for g in few.search} for fold in others.folds}
     described = describe_detector(others.folds, tests, {g: LABELS[g] for g in few.search}, seed=0)
-    assert compare_published("swin_t", described, others.folds, "none") == []
+    assert compare_published("swin_t", described, others.folds, ALIKE) == []
 
 
-def test_degraded_images_stand_beside_table_5_for_real_data_only():
-    [fold] = [fold for fold in PROTOCOL.folds if fold.name == "sd14"]
-    labels = LABELS["sd14"]
+def degraded_of(detector, fold, conditions):
     logits = {kind: made_up()["sd14"]["sd14"] for kind in (UNCHANGED, *DEGRADATIONS)}
-    found = describe_degraded("swin_t", fold, logits, labels, simulated=False)
+    return describe_degraded(detector, fold, logits, LABELS["sd14"], 0, conditions)
+
+
+[SD14] = [fold for fold in PROTOCOL.folds if fold.name == "sd14"]
+
+
+def test_degraded_images_stand_beside_table_5_where_they_were_measured_alike():
+    found = degraded_of("swin_t", SD14, ALIKE)
     assert found["published"]["mean"] == 0.67 and tuple(found["published"]["accuracy"]) == tuple(DEGRADATIONS)
-    assert describe_degraded("swin_t", fold, logits, labels, simulated=True)["published"] is None
-    other = replace(fold, train=("adm",))
-    assert describe_degraded("swin_t", other, logits, labels, simulated=False)["published"] is None
+    for unlike in UNLIKE:
+        assert degraded_of("swin_t", SD14, unlike)["published"] is None
+    assert degraded_of("swin_t", replace(SD14, train=("adm",)), ALIKE)["published"] is None
+
+
+def test_the_mean_over_degradations_of_the_same_images_is_no_surer_than_each():
+    found = degraded_of("swin_t", SD14, ALIKE)
+    for end in ("value", "low", "high"):
+        assert found["mean"][end] == pytest.approx(found["cells"]["JPEG 30"]["accuracy"][end])
 
 
 def test_our_degradations_are_the_paper_s():
@@ -317,21 +395,67 @@ def test_our_degradations_are_the_paper_s():
         assert torch.equal(change(images[:1]), changed[:1])
 
 
-def test_the_markdown_says_what_the_numbers_are(tmp_path):
+SETTINGS = {
+    "simulated": False,
+    "train_on": "one",
+    "base": "imagenet",
+    "seed": 5,
+    "data": {
+        "format_alignment": "none", "image_size": 224, "crop": "resize",
+        "train_per_class": 99, "val_per_class": 40,
+    },
+    "training": {"resnet50": {"epochs": 7}},
+}  # fmt: skip
+
+
+def markdown(**changes):
     described = describe_detector(PROTOCOL.folds, made_up(), LABELS, seed=0)
-    described["published"] = compare_published("resnet50", described, PROTOCOL.folds, "none")
-    [fold] = [fold for fold in PROTOCOL.folds if fold.name == "sd14"]
-    logits = {kind: made_up()["sd14"]["sd14"] for kind in (UNCHANGED, *DEGRADATIONS)}
-    described["degraded"] = {
-        "sd14": describe_degraded("resnet50", fold, logits, LABELS["sd14"], simulated=False)
-    }
-    settings = {"simulated": False, "data": {"format_alignment": "none"}}
-    path = tmp_path / "tables.md"
-    with path.open("w") as file:
-        write_markdown({"settings": settings, "detectors": {"resnet50": described}}, file)
-    text = path.read_text()
+    described["published"] = compare_published("resnet50", described, PROTOCOL.folds, ALIKE)
+    described["degraded"] = {"sd14": degraded_of("resnet50", SD14, ALIKE)}
+    file = io.StringIO()
+    write_markdown({"settings": SETTINGS | changes, "detectors": {"resnet50": described}}, file)
+    return described, file.getvalue()
+
+
+def test_the_markdown_says_what_the_numbers_are():
+    described, text = markdown()
     value = 100 * described["means"]["off family"]["value"]
     assert f"{value:.1f} [" in text and "| GenImage, table 3: sd14" in text and "| difference" in text
     assert "no stored copy of this table was found" in text and "GenImage, table 5" in text
+    assert text.count("how these were enlarged again is not published") == 1  # the note of table 5
+    assert (
+        "Measured here: resnet50 at 224 px, base imagenet, train_on one, 7 epochs on 99 images per generator "
+        "and class, tested on 40; crop resize, format_alignment none, seed 5."
+    ) in text
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines[:20]}) == 1
+    assert "SIMULATED" not in text and markdown(simulated=True)[1].count("SIMULATED") == 4
+
+
+def test_every_number_of_ours_has_its_interval():
+    described, text = markdown()
+    for title in ("balanced accuracy", "mean over the generators it", "degraded test images"):
+        ours = [row for row in rows_of(text, f"resnet50: {title}") if row[0] in (*GENIMAGE.names, "mean")]
+        assert ours and all(INTERVAL.fullmatch(cell) for row in ours for cell in row[1:])
+    cell = described["matrix"]["adm"]["glide"]["accuracy"]
+    [row] = [row for row in rows_of(text, "resnet50: balanced accuracy") if row[0] == "adm"]
+    value, low, high = map(float, re.findall(r"[0-9.]+", row[1 + GENIMAGE.names.index("glide")]))
+    assert value == pytest.approx(100 * cell["value"], abs=0.05)
+    assert low <= 100 * cell["low"] < low + 1 and high - 1 < 100 * cell["high"] <= high
+
+
+INTERVAL = re.compile(r"\d+\.\d \[\d+(\.\d)?, \d+(\.\d)?\]")
+
+
+def test_means_over_left_out_generators_are_those_of_independent_cells():
+    described = describe_detector(PROTOCOL.folds, made_up(), LABELS, seed=0)
+    cells = [described["matrix"]["adm"][g]["auroc"] for g in GENIMAGE.names if g != "adm"]
+    found = described["elsewhere"]["adm"]["auroc"]
+    assert found["value"] == pytest.approx(np.mean([c["value"] for c in cells]))
+    below = np.sqrt(sum((c["value"] - c["low"]) ** 2 for c in cells)) / 7
+    assert found["value"] - found["low"] == pytest.approx(below)
+
+
+def test_logits_that_are_not_finite_are_refused():
+    with pytest.raises(ValueError, match="1 of 4 logits are not finite"):
+        describe_cell(np.array([0.0, 1.0, np.nan, 2.0]), np.array([0, 0, 1, 1]), 0)
