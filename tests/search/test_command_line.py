@@ -177,8 +177,9 @@ def test_a_failure_of_the_work_is_one_line_and_keeps_its_traceback(call, tmp_pat
     monkeypatch.setattr(run, "execute", fail)
     code, error = call("--out", tmp_path / "run")
     log = tmp_path / "run" / "logs" / "error.log"
-    assert code == 1 and error.count("\n") == 1
-    assert "No space left" in error and "study.db" in error and str(log) in error
+    failure, advice = error.splitlines()
+    assert code == 1 and failure.startswith("error: ") and advice.endswith(f"--resume {tmp_path / 'run'}")
+    assert "No space left" in failure and "study.db" in failure and str(log) in failure
     assert "Traceback" in log.read_text() and "in fail" in log.read_text()
 
 
