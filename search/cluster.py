@@ -15,10 +15,11 @@ from typing import Any
 import ray
 from ray._private import ray_constants
 
+from search.capacity import GroupShape, fitting_workers, living_nodes
 from search.errors import last_line
+from search.project_code import gather_code
 from search.scratch import scratch_folder
 from search.space import ResourcesSection
-from search.workers import GroupShape
 
 OBJECT_STORE_BYTES = 256 * 2**20  # configurations and scores; images travel through the page cache
 TRIAL_MEMORY_BYTES = 64 * 2**20  # a trial actor reserves memory instead of a CPU: it only waits
@@ -72,18 +73,19 @@ def ray_session(address: str | None, run_dir: Path) -> Iterator[list[dict[str, f
         The resources of every living node.
 
     Raises:
-        ConnectionError: If there is no cluster at `address`.
+        ConnectionError: If there is no cluster at `address`, or one of another Ray or Python.
     """
     os.environ.update(ENVIRONMENT)
     if address:
         _require_ray(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
     with scratch_folder() as folder:
-        quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
-        where = {"address": address} if address else _own_instance(folder)
         try:
-            ray.init(runtime_env={"env_vars": dict(ENVIRONMENT)}, **where, **quiet)
+            if address:
+                _join(address, folder)
+            else:
+                _start(_own_instance(folder))
             _log_to_file(folder / "driver.log")
-            yield _nodes()
+            yield living_nodes()
         finally:
             try:
                 ray.shutdown()
@@ -93,19 +95,45 @@ def ray_session(address: str | None, run_dir: Path) -> Iterator[list[dict[str, f
                         _keep_logs(folder, run_dir / "logs")
 
 
+def _start(where: Mapping[str, Any], **environment: str) -> None:
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+    ray.init(runtime_env={"env_vars": dict(ENVIRONMENT), **environment}, **where, **quiet)
+
+
+def _join(address: str, folder: Path) -> None:
+    try:
+        _start({"address": address}, working_dir=str(gather_code(folder / "code")))
+    except RuntimeError as error:  # Ray tells on several lines that versions differ
+        reason = " ".join(str(error).split())
+        raise ConnectionError(f"cannot join Ray at --address {address}: {reason}") from error
+
+
 def _require_ray(address: str) -> None:
     # Joining what is not there, Ray would try for minutes and talk about it.
+    if reason := status_error(address):
+        raise ConnectionError(
+            f"cannot join Ray at --address {address} (write auto or HOST:PORT of a running cluster): {reason}"
+        )
+
+
+def status_error(address: str, **variables: str) -> str:
+    """Ask a cluster how it is; empty if it answers, else why not.
+
+    Args:
+        address: `auto` or HOST:PORT.
+        variables: Put into the environment of the one that asks.
+    """
     command = [sys.executable, "-m", "ray.scripts.scripts", "status", "--address", address]
+    environment = {**os.environ, **variables}
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=CONNECT_S)
-        return
+        subprocess.run(
+            command, env=environment, check=True, capture_output=True, text=True, timeout=CONNECT_S
+        )
     except subprocess.TimeoutExpired:
-        reason = f"no answer within {CONNECT_S:.0f} s"
+        return f"no answer within {CONNECT_S:.0f} s"
     except subprocess.CalledProcessError as error:
-        reason = last_line(error.stderr)
-    raise ConnectionError(
-        f"cannot join Ray at --address {address} (write auto or HOST:PORT of a running cluster): {reason}"
-    )
+        return last_line(error.stderr)
+    return ""
 
 
 def _own_instance(folder: Path) -> dict[str, Any]:
@@ -129,10 +157,6 @@ def _log_to_file(path: Path) -> None:
         logger.removeHandler(handler)
     logger.addHandler(logging.FileHandler(path))
     logger.propagate = False
-
-
-def _nodes() -> list[dict[str, float]]:
-    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
 
 
 def _keep_logs(folder: Path, log_folder: Path) -> None:
@@ -195,16 +219,3 @@ def _fair_cpus(nodes: Sequence[Mapping[str, float]], gpus_per_worker: float, wan
         if fitting_workers(nodes, GroupShape(wanted, cpus, gpus_per_worker)) >= wanted
     )
     return float(next(fits, 1))
-
-
-def fitting_workers(nodes: Sequence[Mapping[str, float]], shape: GroupShape) -> int:
-    """Count the workers that fit on the nodes; a worker never spans two of them."""
-    return sum(
-        int(
-            min(
-                node.get("CPU", 0.0) / shape.cpus if shape.cpus else math.inf,
-                node.get("GPU", 0.0) / shape.gpus if shape.gpus else math.inf,
-            )
-        )
-        for node in nodes
-    )

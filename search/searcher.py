@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class StudySearch(Searcher):  # type: ignore[misc]
         deadline: Deadline,
         records: Records,
         first: Sequence[dict[str, Value]] = (),
+        limit: Callable[[], float] = lambda: math.inf,
     ) -> None:
         """Open the study.
 
@@ -41,20 +42,24 @@ class StudySearch(Searcher):  # type: ignore[misc]
             deadline: When nothing is suggested any more.
             records: Where a trial is noted before it begins; those that are running there go on first.
             first: Values to try right after the baseline, before the sampler's.
+            limit: How many trials may be under way now; asked before each.
         """
         super().__init__(metric=space.search.objective, mode="max")
         self._space, self._deadline, self._records, self._first = space, deadline, records, first
         self._objective, self._epochs = space.search.objective, space.training.epochs
+        self._limit = limit
         self._study = open_study(storage, space.name)
         self._cut_off = deque(record for record in records.in_order() if record.state == "running")
         self._trials: dict[str, Trial] = {}
         self._reported: dict[str, set[int]] = {}  # epochs by trial
         self._settled: set[str] = set()
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """Return the next configuration; FINISHED after the deadline."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Return the next configuration; None while there is no room for it, FINISHED after the deadline."""
         if self._deadline.passed:
             return str(Searcher.FINISHED)
+        if len(self._trials) - len(self._settled) >= self._limit():
+            return None
         if self._cut_off:
             return self._go_on(trial_id, self._cut_off.popleft())
         number = len(self._records.trials)

@@ -19,6 +19,7 @@ from genimage_core.settings import require
 from reports.render import write_report
 from search.base import Base, BaseTask, find_bases, prepare_base
 from search.board import Board
+from search.capacity import Capacity
 from search.cluster import ResourcePlan, plan_resources
 from search.display import Display
 from search.environment import describe_run
@@ -255,7 +256,7 @@ def _search(
             space,
             tune.with_parameters(DetectorTrial, job=job, space=space, shape=plan.shape),
             deadline,
-            concurrent=plan.concurrent,
+            limit=Capacity(plan.shape, display.note),
             records=records,
             board=board,
             display=display,

@@ -8,10 +8,11 @@ from typing import Any
 from ray import tune
 
 from genimage_core.protocol import summarise
+from search.capacity import GroupShape
 from search.checkpoints import folder_of, newest_whole, partial_folder, seal, trial_name
 from search.job import EpochTable, FoldResult, Job, merge, smallest_micro_batch
 from search.space import Space, settle
-from search.workers import CommandFailed, GroupShape, WorkerGroup, WorkerGroupDied
+from search.workers import CommandFailed, WorkerGroup, WorkerGroupDied
 
 
 class DetectorTrial(tune.Trainable):  # type: ignore[misc]

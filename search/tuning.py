@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -31,7 +31,7 @@ def run_search(
     trainable: Any,
     deadline: Deadline,
     *,
-    concurrent: int,
+    limit: Callable[[], int],
     records: Records,
     board: Board,
     display: Display,
@@ -43,7 +43,7 @@ def run_search(
         space: What is searched.
         trainable: `DetectorTrial` with its parameters, or another that reports what it does.
         deadline: When no trial starts any more and none goes on to another epoch.
-        concurrent: Trials at the same time.
+        limit: Trials that fit side by side now; nodes may join and leave.
         records: Where trials are written down; their run directory is the search's.
         board: TensorBoard.
         display: What the user sees.
@@ -53,7 +53,7 @@ def run_search(
     if ahead <= 0:
         return
     run_dir = records.run_dir
-    searcher = StudySearch(space, run_dir / "study.db", deadline, records, first)
+    searcher = StudySearch(space, run_dir / "study.db", deadline, records, first, limit)
     monitor = Monitor(records, board, display, deadline)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"memory": TRIAL_MEMORY_BYTES}),
@@ -61,7 +61,7 @@ def run_search(
             search_alg=searcher,
             scheduler=build_scheduler(space, records),
             num_samples=ahead,
-            max_concurrent_trials=concurrent,
+            max_concurrent_trials=ahead,  # the searcher knows better; without, trials would start in turn
             reuse_actors=True,
             trial_name_creator=_name,
             trial_dirname_creator=lambda trial: f"{_name(trial)}_{trial.trial_id}",

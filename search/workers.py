@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from search.capacity import GroupShape, wait_for_room
 from search.checkpoints import Contents
 from search.errors import last_line, notes_of, one_line
 from search.job import FoldResult, Job
@@ -49,21 +51,6 @@ class CommandFailed(RuntimeError):
 
 
 @dataclass(frozen=True)
-class GroupShape:
-    """What one group occupies.
-
-    Attributes:
-        workers: Number of workers.
-        cpus: CPUs reserved per worker.
-        gpus: GPUs reserved per worker.
-    """
-
-    workers: int
-    cpus: float
-    gpus: float
-
-
-@dataclass(frozen=True)
 class Failure:
     """An error inside a command; the worker itself lives on."""
 
@@ -86,14 +73,16 @@ class WorkerGroup:
         # A name of its own: Ray Train takes up an old run of the same name without asking.
         self._name, self._groups = f"workers-{uuid.uuid4().hex[:8]}", job.run_dir / "workers"
         remove_orphans(self._groups)
-        self._mailbox = ray.remote(num_cpus=0)(Mailbox).options(name=self._name).remote(shape.workers)
+        self._mailbox = _beside_me(Mailbox, self._name).remote(shape.workers)
         self._error: BaseException | None = None
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._fit, args=(job,), daemon=True, name="worker-group")
         self._thread.start()
 
     def _fit(self, job: Job) -> None:
         try:
-            _build_trainer(job, self._shape, self._mailbox, self._name).fit()
+            if wait_for_room(self._shape, self._closed, self._hang_limit_s):
+                _build_trainer(job, self._shape, self._mailbox, self._name).fit()
         except BaseException as error:  # told to whoever waits for an answer
             self._error = error
 
@@ -115,6 +104,7 @@ class WorkerGroup:
 
     def close(self, timeout_s: float = 20.0) -> None:
         """Let the workers end and give their resources back; safe to call twice or after a death."""
+        self._closed.set()
         if self._thread.is_alive():
             self._mailbox.end.remote()
             self._thread.join(timeout_s)
@@ -150,6 +140,12 @@ class WorkerGroup:
 
     def _folds(self, rank: int) -> str:
         return ", ".join(fold.name for fold in self._job.folds[rank :: self._shape.workers])
+
+
+def _beside_me(actor: type, name: str) -> Any:
+    """Make a named actor that lives and dies with the node of this process, and of no other."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(num_cpus=0)(actor).options(name=name, scheduling_strategy=here)
 
 
 def _build_trainer(job: Job, shape: GroupShape, mailbox: Any, name: str) -> Any:

@@ -125,7 +125,7 @@ def measure(run_dir: Path, trials: int) -> dict[str, Any]:
     with ray_session(None, run_dir):
         started, cpu_before = time.time(), time.process_time()
         records.open_session(started, 1, 1)
-        options = {"concurrent": 1, "records": records, "board": board, "display": display}
+        options = {"limit": lambda: 1, "records": records, "board": board, "display": display}
         run_search(space, ClosedForm, deadline, **options)
         wall_s, cpu_s = time.time() - started, time.process_time() - cpu_before
     board.close()

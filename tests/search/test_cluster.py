@@ -3,9 +3,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from search.cluster import fitting_workers, plan_resources
+from search.capacity import GroupShape, fitting_workers
+from search.cluster import plan_resources
 from search.space import ResourcesSection
-from search.workers import GroupShape
 
 AUTO = ResourcesSection()
 LAPTOP = [{"CPU": 2.0}]

@@ -6,10 +6,10 @@ from rich.console import Console
 from genimage_core.protocol import Protocol
 from search import dry_run
 from search.base import Base
+from search.capacity import GroupShape
 from search.cluster import ResourcePlan
 from search.session import Checked
 from search.space import Space
-from search.workers import GroupShape
 
 SPACE = Space(
     name="tiny",

@@ -228,3 +228,31 @@ def test_the_search_learns(storage):
 def test_samplers():
     assert isinstance(build_sampler(SearchSection(sampler="random"), 1), optuna.samplers.RandomSampler)
     assert isinstance(build_sampler(SearchSection(sampler="tpe"), 1), optuna.samplers.TPESampler)
+
+
+def test_no_more_trials_than_there_is_room_for(storage):
+    room = {"trials": 1}
+    folder = storage.with_suffix("")
+    folder.mkdir()
+    records = Records(folder, OBJECTIVE, EPOCHS)
+    searcher = StudySearch(space(), storage, Deadline(math.inf), records, limit=lambda: room["trials"])
+    assert searcher.suggest("a")["number"] == 0
+    assert searcher.suggest("b") is None and len(records.trials) == 1
+    room["trials"] = 3  # nodes have joined
+    assert [searcher.suggest(name)["number"] for name in "bc"] == [1, 2]
+    room["trials"] = 1  # and left
+    searcher.on_trial_complete("a", error=True)
+    searcher.on_trial_complete("b", error=True)
+    assert searcher.suggest("d") is None
+    searcher.on_trial_complete("c", error=True)
+    assert searcher.suggest("d")["number"] == 3
+
+
+def test_a_search_without_room_still_ends_at_its_deadline(storage):
+    folder = storage.with_suffix("")
+    folder.mkdir()
+    deadline = Deadline(math.inf)
+    searcher = StudySearch(space(), storage, deadline, Records(folder, OBJECTIVE, EPOCHS), limit=lambda: 0)
+    assert searcher.suggest("a") is None
+    deadline.called = True
+    assert searcher.suggest("a") == Searcher.FINISHED

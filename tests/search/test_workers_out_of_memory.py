@@ -11,9 +11,10 @@ import torch
 from small_job import CPU, PLAN, numbers, work
 
 from search import folds, workers
+from search.capacity import GroupShape
 from search.folds import FoldWorker
 from search.job import FoldResult, smallest_micro_batch
-from search.workers import Failure, GroupShape, serve
+from search.workers import Failure, serve
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FULL = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 1.00 MiB free. See documentation"

@@ -1,0 +1,112 @@
+"""How many worker groups fit on the machines that are there, now that nodes may join and leave."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import ray
+from ray._private.state import available_resources_per_node
+
+Resources = Mapping[str, float]  # `CPU`, `GPU`, ... of one node
+ASK_S = 3.0  # how old the answer to what is there may be
+POLL_S = 0.5  # how often somebody who waits for room looks again
+
+
+@dataclass(frozen=True)
+class GroupShape:
+    """What one group occupies.
+
+    Attributes:
+        workers: Number of workers.
+        cpus: CPUs reserved per worker.
+        gpus: GPUs reserved per worker.
+    """
+
+    workers: int
+    cpus: float
+    gpus: float
+
+
+def fitting_workers(nodes: Sequence[Resources], shape: GroupShape) -> int:
+    """Count the workers that fit on the nodes; a worker never spans two of them."""
+    return sum(
+        int(
+            min(
+                node.get("CPU", 0.0) / shape.cpus if shape.cpus else math.inf,
+                node.get("GPU", 0.0) / shape.gpus if shape.gpus else math.inf,
+            )
+        )
+        for node in nodes
+    )
+
+
+def living_nodes() -> list[dict[str, float]]:
+    """Return the resources of every living node, in use or not."""
+    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+
+
+def wait_for_room(shape: GroupShape, given_up: threading.Event, limit_s: float) -> bool:
+    """Wait until a group finds its resources unused, as long as the nodes that are alive have them at all.
+
+    Ray Train would give up after minutes; where a node was lost, room comes with the end of another trial.
+
+    Args:
+        shape: Of the group.
+        given_up: Ends the waiting.
+        limit_s: How long to wait for nodes that are away.
+
+    Returns:
+        Whether there is room; False if it was given up.
+
+    Raises:
+        TimeoutError: If for `limit_s` seconds all living nodes together had too little.
+    """
+    enough = time.monotonic()
+    while fitting_workers(list(available_resources_per_node().values()), shape) < shape.workers:
+        if fitting_workers(living_nodes(), shape) >= shape.workers:
+            enough = time.monotonic()
+        if time.monotonic() - enough > limit_s:
+            raise TimeoutError(
+                f"no node with room for {shape.workers} workers has joined for {limit_s:.0f} s"
+            )
+        if given_up.wait(POLL_S):
+            return False
+    return True
+
+
+class Capacity:
+    """Called, tells how many groups fit on the nodes that are alive, and notes when that changes."""
+
+    def __init__(
+        self,
+        shape: GroupShape,
+        note: Callable[[str], None],
+        nodes: Callable[[], Sequence[Resources]] = living_nodes,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            shape: Of a group.
+            note: Told in words of every change.
+            nodes: Resources of the living nodes; asked at most every `ASK_S` seconds.
+            clock: In seconds.
+        """
+        self._shape, self._note, self._nodes, self._clock = shape, note, nodes, clock
+        self._asked, self._groups = -math.inf, -1
+
+    def __call__(self) -> int:
+        """Return the number of groups that fit; 0 while every useful node is away."""
+        if self._clock() - self._asked >= ASK_S:
+            nodes, before = self._nodes(), self._groups
+            self._asked, self._groups = (
+                self._clock(),
+                fitting_workers(nodes, self._shape) // self._shape.workers,
+            )
+            if self._groups != before >= 0:
+                self._note(
+                    f"{len(nodes)} nodes are there now: room for {self._groups} trials, before {before}"
+                )
+        return self._groups
