@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from search.cluster import ray_session
+from search.cluster_checks import check_cluster
 from search.dry_run import print_plan
 from search.errors import disk_is_full, keep_traceback, one_line
 from search.inputs import choose_root
@@ -166,6 +167,8 @@ def _run(arguments: argparse.Namespace, started: float) -> int:
         try:
             nodes = stack.enter_context(ray_session(checked.address, checked.run_dir))
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has set its own
+            if checked.address:
+                check_cluster(checked)
             plan = plan_for(checked, nodes)
         except (ValueError, ConnectionError) as error:
             return _refuse(error)
