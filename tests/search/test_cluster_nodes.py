@@ -11,9 +11,9 @@ from run_process import REPOSITORY, read_records, study_of
 pytestmark = pytest.mark.slow
 PACKAGES = ("genimage_core", "reports", "search")
 OTHER_RAY = """
+from search.run import main
 import ray
 ray.__version__ = "0.1"
-from search.run import main
 raise SystemExit(main())
 """
 
@@ -79,7 +79,7 @@ def test_a_node_without_the_images_is_named(cluster, space, start, data_root, tm
         assert f"{node.address} (" in line and f"under {data_root} are not those that are here" in line
 
 
-def test_another_ray_is_told_in_one_line(cluster, data_root, tmp_path):
+def test_another_ray_is_told_in_one_line(cluster, tmp_path):
     space = REPOSITORY / "spaces" / "fft.yaml"
     options = ["--space", space, "--address", cluster.address, "--out", tmp_path / "run", "--data", "mini"]
     done = subprocess.run(
