@@ -77,12 +77,14 @@ def wait_for_room(shape: GroupShape, given_up: threading.Event, limit_s: float) 
 
 
 class Capacity:
-    """Called, tells how many groups fit on the nodes that are alive, and notes when that changes."""
+    """Called, tells how many useful groups fit on the nodes that are alive."""
 
     def __init__(
         self,
         shape: GroupShape,
-        note: Callable[[str], None],
+        groups: int,
+        most: int,
+        changed: Callable[[int, int], None],
         nodes: Callable[[], Sequence[Resources]] = living_nodes,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -90,23 +92,21 @@ class Capacity:
 
         Args:
             shape: Of a group.
-            note: Told in words of every change.
+            groups: How many fit as far as is known.
+            most: How many are of use.
+            changed: Told the number of nodes and how many groups fit, whenever that is not as before.
             nodes: Resources of the living nodes; asked at most every `ASK_S` seconds.
             clock: In seconds.
         """
-        self._shape, self._note, self._nodes, self._clock = shape, note, nodes, clock
-        self._asked, self._groups = -math.inf, -1
+        self._shape, self._groups, self._most, self._changed = shape, groups, most, changed
+        self._nodes, self._clock, self._asked = nodes, clock, clock()
 
     def __call__(self) -> int:
         """Return the number of groups that fit; 0 while every useful node is away."""
         if self._clock() - self._asked >= ASK_S:
             nodes, before = self._nodes(), self._groups
-            self._asked, self._groups = (
-                self._clock(),
-                fitting_workers(nodes, self._shape) // self._shape.workers,
-            )
-            if self._groups != before >= 0:
-                self._note(
-                    f"{len(nodes)} nodes are there now: room for {self._groups} trials, before {before}"
-                )
+            fitting = fitting_workers(nodes, self._shape) // self._shape.workers
+            self._asked, self._groups = self._clock(), min(self._most, fitting)
+            if self._groups != before:
+                self._changed(len(nodes), self._groups)
         return self._groups

@@ -94,6 +94,10 @@ class Records:
         """
         self._note({"event": "session", "started": started, "slots": slots, "groups": groups})
 
+    def note_room(self, groups: int) -> None:
+        """Note that nodes have joined or left, so that `groups` trials can run at the same time now."""
+        self._note({"event": "room", "groups": groups})
+
     def begin(self, number: int, role: str, params: Mapping[str, Any]) -> TrialRecord:
         """Note that a trial has been suggested."""
         self._note({"event": "begin", "number": number, "role": role, "config": dict(params)})
@@ -142,6 +146,8 @@ class Records:
             case "session":
                 started = event["started"]
                 self.sessions.append(Session(started, event["slots"], event["groups"], last_event=started))
+            case "room":
+                self.sessions[-1].room.append((event["at"], event["groups"]))
             case "begin":
                 self.trials[event["number"]] = TrialRecord(event["number"], event["role"], event["config"])
             case "resume":

@@ -250,13 +250,18 @@ def _search(
     display = Display(records, space.search.trials, deadline.at, console)
     display.note(f"run directory {job.run_dir}")
     display.note(f"watch it with: tensorboard --logdir {job.run_dir / 'tensorboard'}")
+
+    def tell_room(nodes: int, trials: int) -> None:
+        records.note_room(trials)
+        display.note(f"nodes have joined or left, there are {nodes} now: room for {trials} trials at a time")
+
     display.start()
     try:
         run_search(
             space,
             tune.with_parameters(DetectorTrial, job=job, space=space, shape=plan.shape),
             deadline,
-            limit=Capacity(plan.shape, display.note),
+            limit=Capacity(plan.shape, plan.concurrent, space.search.trials, tell_room),
             records=records,
             board=board,
             display=display,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 Timing = dict[str, float | int | None]
@@ -14,8 +15,8 @@ class Session:
 
     Attributes:
         started: When it began.
-        slots: Workers that can be busy at the same time.
-        groups: Trials that can run at the same time.
+        slots: Workers that can be busy at the same time, at its start.
+        groups: Trials that can run at the same time, at its start.
         last_event: Of anything that was noted.
         first_step: Start of the first epoch; infinite before it.
         first_result: When the first epoch was heard of; infinite before it.
@@ -24,6 +25,7 @@ class Session:
         epochs: How many.
         train_s: Of all workers.
         eval_s: Of all workers.
+        room: When nodes joined or left, and how many trials could run from then on.
     """
 
     started: float
@@ -37,6 +39,7 @@ class Session:
     epochs: int = 0
     train_s: float = 0.0
     eval_s: float = 0.0
+    room: list[tuple[float, int]] = field(default_factory=list)
 
     def add(self, at: float, number: int, started: float, epoch: Mapping[str, Any]) -> None:
         """Note an epoch of trial `number`, heard of at `at`; one that is repeated was paid for twice."""
@@ -50,8 +53,17 @@ class Session:
 
     @property
     def held_s(self) -> float:
-        """Seconds from the first step to the last result."""
-        return max(self.ended.values()) - self.first_step if self.ended else 0.0
+        """Seconds from the first step to the last result, of all workers for which there was room."""
+        return self._group_seconds(self.first_step) * self.slots / self.groups if self.ended else 0.0
+
+    def _group_seconds(self, since: float) -> float:
+        """Seconds from `since` to the last result, times the trials that could run meanwhile."""
+        until = max(self.ended.values())
+        steps = [(self.started, self.groups), *self.room, (math.inf, 0)]
+        return sum(
+            groups * max(0.0, min(end, until) - max(begin, since))
+            for (begin, groups), (end, _) in pairwise(steps)
+        )
 
     def beyond_work(self) -> tuple[float, int]:
         """Seconds of trials beyond their slowest worker's busy ones, and of how many trials.
@@ -61,8 +73,9 @@ class Session:
         if not self.ended:
             return 0.0, 0
         order = sorted(self.ended, key=lambda number: self.ended[number])
-        counted, since = (order[1:], self.ended[order[0]]) if self.groups == 1 else (order, self.first_step)
-        held = (max(self.ended.values()) - since) * self.groups
+        in_turn = {self.groups, *(groups for _, groups in self.room)} == {1}
+        counted, since = (order[1:], self.ended[order[0]]) if in_turn else (order, self.first_step)
+        held = self._group_seconds(since)
         return held - sum(self.busy[number] for number in counted), len(counted)
 
 
@@ -80,7 +93,7 @@ def summarise_time(sessions: Sequence[Session], now: float) -> Timing:
     if not worked:
         return timing
     train_s, eval_s = sum(s.train_s for s in worked), sum(s.eval_s for s in worked)
-    held_s = sum(s.held_s * s.slots for s in worked)
+    held_s = sum(s.held_s for s in worked)
     beyond, trials = (sum(parts) for parts in zip(*(s.beyond_work() for s in worked), strict=True))
     return timing | {
         "startup_s": worked[0].first_step - worked[0].started,

@@ -20,19 +20,18 @@ class Cluster:
         return list(self.nodes)
 
     def capacity(self):
-        return Capacity(SHAPE, self.notes.append, self.living, lambda: self.now)
+        return Capacity(SHAPE, 2, 5, lambda *change: self.notes.append(change), self.living, lambda: self.now)
 
 
 def test_room_follows_nodes_that_join_and_leave():
     cluster = Cluster(NODE)
     groups = cluster.capacity()
     seen = [groups()]
-    for nodes in ([NODE, NODE], [NODE], [], [{"CPU": 3.0}]):
+    for nodes in ([NODE, NODE], [NODE] * 9, [NODE], [], [{"CPU": 3.0}]):
         cluster.nodes, cluster.now = nodes, cluster.now + ASK_S
         seen.append(groups())
-    assert seen == [2, 4, 2, 0, 1]
-    assert cluster.notes[0] == "2 nodes are there now: room for 4 trials, before 2"
-    assert len(cluster.notes) == 4, "the first answer is no change"
+    assert seen == [2, 4, 5, 2, 0, 1]
+    assert cluster.notes == [(2, 4), (9, 5), (1, 2), (0, 0), (1, 1)]
 
 
 def test_ray_is_asked_rarely_however_often_room_is_asked_for():
@@ -41,7 +40,7 @@ def test_ray_is_asked_rarely_however_often_room_is_asked_for():
     for _ in range(1000):
         groups()
         cluster.now += ASK_S / 100
-    assert cluster.asked == 10
+    assert cluster.asked == 9
     assert cluster.notes == []
 
 

@@ -106,9 +106,9 @@ def test_a_search_goes_on_over_nodes_that_leave_and_join(cluster, old_code, spac
         run.wait_for(rf"trial +{number} epoch 2/", 300)
     assert second.workers()
     second.kill()
-    run.wait_for("room for 1 trials, before 2", 120)
+    run.wait_for("there are 2 now: room for 1 trials", 120)
     third = cluster.add(hide=old_code)
-    run.wait_for("room for 2 trials, before 1", 120)
+    run.wait_for("there are 3 now: room for 2 trials", 120)
     wait_until(third.workers, 120)
     assert run.finish(900) == 0, run.text
     records = read_records(run_dir)

@@ -216,3 +216,11 @@ def test_a_trial_that_is_resumed_forgets_what_came_after_its_checkpoint(records)
         (1, "interrupted"),
         (1, "completed"),
     ]
+
+
+def test_room_that_changed_is_known_when_records_are_opened_again(records):
+    records.open_session(990.0, 4, 2)
+    records.note_room(1)
+    again = Records(records.run_dir, OBJECTIVE, EPOCHS)
+    assert [groups for _, groups in again.sessions[-1].room] == [1]
+    assert again.sessions == records.sessions

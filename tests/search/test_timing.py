@@ -76,3 +76,20 @@ def test_trials_side_by_side_that_are_always_busy_have_no_overhead():
     timing = summarise_time([both], 1012.0)
     assert timing["goodput"] == pytest.approx(22 / 24)
     assert 0 <= timing["overhead_per_trial_s"] <= 2  # the first worker idles for two seconds at the end
+
+
+def test_workers_are_held_only_while_their_nodes_are_there():
+    one = session(slots=4, groups=2)
+    one.room = [(1010.0, 1), (1030.0, 3)]
+    tell(one, 1020, 0, started=1000.0, train_s=30.0, eval_s=2.0, busy_s=16.0)
+    tell(one, 1040, 1, started=1020.0, train_s=40.0, eval_s=8.0, busy_s=24.0)
+    timing = summarise_time([one], 1050.0)
+    # Two workers a trial: two trials for 10 s, one for 20 s, three for 10 s.
+    assert timing["held_s"] == 2 * (20 + 20 + 30) and timing["goodput"] == 80 / 140
+    assert timing["overhead_per_trial_s"] == (70 - 40) / 2
+
+
+def test_room_that_changes_after_the_last_result_does_not_count():
+    one, other = by_hand(), by_hand()
+    other.room = [(1026.0, 5)]
+    assert other.held_s == one.held_s == 32.0
