@@ -3,6 +3,7 @@
 import argparse
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from genimage_core.cache import cache_folder
-from genimage_core.commands.files import MINI, add_data, open_layout, progress, read_json
+from genimage_core.commands.files import add_data, all_there, is_embedded, open_layout, progress, read_json
 from genimage_core.data.layout import SPLITS, Layout
 from genimage_core.data.recipe import digest
 from genimage_core.generators import GENIMAGE
@@ -19,6 +20,7 @@ from genimage_core.settings import ALIGNMENTS, DataSettings, require
 if TYPE_CHECKING:
     from genimage_core.analysis.measure import GeneratorSpectra
 
+PER_CLASS = 200
 THRESHOLD = 0.9  # detectors transfer at 90 % balanced accuracy, on average over both ways
 
 
@@ -34,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_spectra(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=analyse_spectra)
     add_data(parser)
-    parser.add_argument("--per-class", type=int, default=200, metavar="N", help="images each (200)")
+    parser.add_argument(
+        "--per-class", type=int, metavar="N", help=f"images each ({PER_CLASS}, or all where there are fewer)"
+    )
     parser.add_argument("--image-size", type=int, default=224, metavar="N", help="side in pixels (224)")
     parser.add_argument("--alignment", default="none", help=f"{', '.join(ALIGNMENTS)} (none)")
     parser.add_argument(
@@ -60,19 +64,21 @@ def _add_generators(parser: argparse.ArgumentParser) -> None:
 
 def analyse_spectra(arguments: argparse.Namespace, console: Console) -> None:
     """Measure every generator, print the table and its warnings, write the folder."""
-    require(arguments.per_class >= 2, "--per-class", arguments.per_class, "at least 2")
+    given = arguments.per_class
+    require(given is None or given >= 2, "--per-class", given, "at least 2")
     require(arguments.seed >= 0, "--seed", arguments.seed, "at least 0")
     settings = DataSettings(
         image_size=arguments.image_size,
-        train_per_class=arguments.per_class,
-        val_per_class=arguments.per_class,
         format_alignment=arguments.alignment,
         follow_links=arguments.follow_links,
         max_bad_share=arguments.max_bad_share,
     )
     layout = open_layout(arguments, console)
     layout.require(layout.generators, (arguments.split,))
-    found = _measure(layout, settings, arguments, console)
+    if given is None:
+        arguments.per_class = all_there(layout, layout.generators, arguments.split, PER_CLASS, console)
+    counts = {f"{split}_per_class": arguments.per_class for split in SPLITS}
+    found = _measure(layout, replace(settings, **counts), arguments, console)
     _write_spectra(found, layout, arguments, console)
 
 
@@ -101,7 +107,7 @@ def _write_spectra(
 
     from genimage_core.analysis import files, spectra_figures, spectra_wording
 
-    title = spectra_wording.title(arguments.split, arguments.alignment, simulated=arguments.data == MINI)
+    title = spectra_wording.title(arguments.split, arguments.alignment, simulated=is_embedded(arguments))
     notes = spectra_wording.notes(found, arguments.alignment, arguments.image_size)
     rows = [spectra_wording.cells(one) for one in found]
     console.print(_table(title, spectra_wording.HEAD, rows, spectra_wording.CAPTION))
@@ -126,7 +132,7 @@ def _data_record(
         "data": {
             "fingerprint": digest(list(fingerprints)),
             "root": str(layout.root),
-            "simulated": arguments.data == MINI,
+            "simulated": is_embedded(arguments),
             "layout": layout.kind,
             "split": arguments.split,
             "per_class": arguments.per_class,
@@ -143,11 +149,18 @@ def analyse_generators(arguments: argparse.Namespace, console: Console) -> None:
 
     content, threshold, out = read_json(arguments.matrix), arguments.threshold, arguments.out
     try:
-        matrix = read_matrix(content)
+        matrix, simulated = read_matrix(content), content.get("simulated")
+        require(
+            simulated is None or isinstance(simulated, bool),
+            "simulated",
+            simulated,
+            "true, false or left out",
+        )
     except ValueError as error:
         raise ValueError(f"{arguments.matrix}: {error}") from error
     found = relate(matrix, threshold)
-    title = f"Related generators, families from similarity {threshold:g}"
+    what = "SIMULATED generators" if simulated else "generators"
+    title = f"Related {what}, families from similarity {threshold:g}"
     rows = relatedness_wording.rows(found, GENIMAGE)
     console.print(_table(title, relatedness_wording.HEAD, [[*map(str, row.values())] for row in rows]))
     notes = relatedness_wording.sentences(found, GENIMAGE, threshold)
@@ -160,6 +173,7 @@ def analyse_generators(arguments: argparse.Namespace, console: Console) -> None:
         "fingerprint": digest(content),
         "command": content.get("command"),
         "seeds": content.get("seeds"),
+        "simulated": simulated,
     }
     numbers = relatedness_wording.record(found, GENIMAGE, threshold)
     files.write_record(

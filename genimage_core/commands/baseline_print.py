@@ -16,7 +16,7 @@ NONE = "–"  # where there is nothing to be averaged
 MARKDOWN_WIDTH = 1000  # characters, so that no line is folded
 HEADS = dict(zip(RANKED, ("on real", "on fake", "AP", "AUROC"), strict=True))
 INTERVALS = "[95 % interval over the choice of test images; of one training]"
-OUTWARDS = f"{INTERVALS}, its ends rounded outwards; scores.csv has them in full."
+OUTWARDS = f"{INTERVALS}; ends in whole per cent are rounded outwards, scores.csv has them in full."
 
 
 @dataclass(frozen=True)
