@@ -55,6 +55,7 @@ class Bench:
         data: How the images are read.
         base: `scratch`, `imagenet` or `checkpoint:PATH`.
         seen: Generators that the base was trained on.
+        simulated_base: Whether these were simulated ones.
         overrides: Fields of `TrainingSettings` that stand over those of a detector's authors.
         seed: Decides weights, order and augmentation.
         simulated: Whether the images are the embedded data set's.
@@ -67,6 +68,7 @@ class Bench:
     data: DataSettings
     base: str
     seen: tuple[str, ...]
+    simulated_base: bool
     overrides: Mapping[str, Any]
     seed: int
     simulated: bool
@@ -103,9 +105,9 @@ def _run_fold(bench: Bench, name: str, fold: Fold, seed: int, device: torch.devi
     done = _train(bench, name, fold, seed, device, report)
     detector = done.detector
     trained = tuple(dict.fromkeys((*bench.seen, *fold.train)))
-    data = bench.data
+    data, simulated = bench.data, bench.simulated or bench.simulated_base
     info = CheckpointInfo(
-        name, data.image_size, trained, data.format_alignment, bench.simulated, data.crop, data.real_size
+        name, data.image_size, trained, data.format_alignment, simulated, data.crop, data.real_size
     )
     save_checkpoint(bench.weights_of(name, fold.name), detector, info)
     tests = {generator: predict(detector, images) for generator, images in bench.validation.items()}

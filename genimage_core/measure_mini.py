@@ -43,6 +43,7 @@ def measure(cache: Path, seeds: Sequence[int], command: str, report: Report) -> 
     error = np.sqrt(mean * (1 - mean) / (2 * settings.val_per_class) + matrices.var(axis=0) / len(seeds))
     return {
         "version": MINI_VERSION,
+        "simulated": True,
         "detector": f"{DETECTOR} at {settings.image_size} px, random initial weights",
         "training": ", ".join(f"{name} {value}" for name, value in asdict(TRAINING).items()),
         "command": command,

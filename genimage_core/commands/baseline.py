@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from rich.console import Console
 
@@ -22,6 +22,7 @@ from genimage_core.commands.learning import (
     OVERRIDES,
     add_overrides,
     check_start,
+    is_simulated_base,
     seen_by_base,
 )
 from genimage_core.data.batches import ImageSet
@@ -33,6 +34,9 @@ from genimage_core.detectors.catalogue import DETECTORS, find_detector
 from genimage_core.protocol import TrainOn, make_folds
 from genimage_core.published import Conditions
 from genimage_core.settings import ALIGNMENTS, CROPS, DataSettings, TrainingSettings, require
+
+if TYPE_CHECKING:
+    from genimage_core.baseline import Bench, FoldLogits
 
 REAL = {"detectors": "swin_t", "base": "imagenet", "image_size": 224}
 REAL |= {"train_per_class": 2000, "val_per_class": 500}
@@ -62,9 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
     """Train and test every detector, going on where an earlier call ended, and write the tables."""
-    import torch
-
-    from genimage_core.baseline import Bench, run_detector
+    from genimage_core.baseline import Bench
 
     simulated = is_embedded(arguments)
     _fill_in(arguments, EMBEDDED if simulated else REAL)
@@ -72,13 +74,14 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     for name in names:
         check_start(name, arguments.base, data.image_size)
     layout = open_layout(arguments, console)
-    seen = seen_by_base(arguments.base)
+    seen, simulated_base = seen_by_base(arguments.base), is_simulated_base(arguments.base)
     generators = layout.generators
     folds = make_folds(arguments.train_on, generators, seen, layout.catalog)
     sets = _load(layout, generators, data, arguments.seed, console)
     usual = EMBEDDED_TRAINING if simulated else {}
     overrides = usual | {key: value for key in OVERRIDES if (value := getattr(arguments, key)) is not None}
-    described = _describe(arguments, data, names, overrides, sets) | {"simulated": simulated}
+    described = _describe(arguments, data, names, overrides, sets)
+    described |= {"simulated": simulated, "simulated_base": simulated_base}
     settings = claim(arguments.out, described)
     bench = Bench(
         out=arguments.out,
@@ -88,24 +91,34 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         data=data,
         base=arguments.base,
         seen=seen,
+        simulated_base=simulated_base,
         overrides=overrides,
         seed=arguments.seed,
         simulated=simulated,
     )
+    _train_and_write(bench, names, settings, console)
+
+
+def _train_and_write(bench: "Bench", names: list[str], settings: Mapping[str, Any], console: Console) -> None:
+    """Finish the detectors that are asked for; those that an earlier call finished stand beside them."""
+    import torch
+
+    from genimage_core.baseline import run_detector
+
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     earlier = [name for name in settings["training"] if bench.is_finished(name)]
     results: dict[str, Any] = {"settings": settings, "detectors": {}}
+
+    def report(what: str, done: int, total: int, loss: float) -> None:
+        console.print(f"{what}: epoch {done}/{total}, loss {loss:.4f}")
+
     for name in dict.fromkeys((*earlier, *names)):
-
-        def report(what: str, done: int, total: int, loss: float) -> None:
-            console.print(f"{what}: epoch {done}/{total}, loss {loss:.4f}")
-
         logits = run_detector(bench, name, device, report)
         results["detectors"][name] = _summarise(bench, name, logits)
-        write_results(arguments.out, results)
+        write_results(bench.out, results)
         if name in names:
             print_tables(name, results, console)
-    console.print(f"tables {arguments.out / TABLES}, every score with its interval {arguments.out / SCORES}")
+    console.print(f"tables {bench.out / TABLES}, every score with its interval {bench.out / SCORES}")
 
 
 def _names(given: str) -> list[str]:
@@ -175,7 +188,7 @@ def _describe(
     }
 
 
-def _summarise(bench: Any, name: str, logits: Mapping[str, Any]) -> dict[str, Any]:
+def _summarise(bench: "Bench", name: str, logits: Mapping[str, "FoldLogits"]) -> dict[str, Any]:
     from genimage_core.baseline_tables import compare_published, describe_degraded, describe_detector
     from genimage_core.data.batches import join
 

@@ -16,7 +16,7 @@ NONE = "–"  # where there is nothing to be averaged
 MARKDOWN_WIDTH = 1000  # characters, so that no line is folded
 HEADS = dict(zip(RANKED, ("on real", "on fake", "AP", "AUROC"), strict=True))
 INTERVALS = "[95 % interval over the choice of test images; of one training]"
-OUTWARDS = f"{INTERVALS}, its ends rounded outwards; scores.csv has them in full."
+OUTWARDS = f"{INTERVALS}; ends in whole per cent are rounded outwards, scores.csv has them in full."
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,9 @@ def _protocol(name: str, settings: Mapping[str, Any]) -> str:
     """What was measured here and how, in one sentence."""
     data, training = settings["data"], settings["training"][name]
     images = "SIMULATED images" if settings["simulated"] else "images"
+    base = f"{settings['base']}{' (trained on SIMULATED images)' if settings['simulated_base'] else ''}"
     return (
-        f"Measured here: {name} at {data['image_size']} px, base {settings['base']}, "
+        f"Measured here: {name} at {data['image_size']} px, base {base}, "
         f"train_on {settings['train_on']}, {training['epochs']} epochs on {data['train_per_class']} {images} "
         f"per generator and class, tested on {data['val_per_class']}; crop {data['crop']}, "
         f"format_alignment {data['format_alignment']}, seed {settings['seed']}."

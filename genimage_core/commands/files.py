@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from genimage_core.cache import cache_folder
+from genimage_core.data.images import count_images
 from genimage_core.data.layout import Layout, find_layout
 from genimage_core.data.mini import MiniSettings, ensure_mini
 from genimage_core.data.mini_card import is_simulated
+from genimage_core.settings import require
 
 MINI = "mini"
 Report = Callable[[int, int | None], None]  # done, total
@@ -87,6 +89,28 @@ def find_named(root: Path, arguments: argparse.Namespace) -> Layout:
     layout = find_layout(root, names, mapping=mapping, follow_links=arguments.follow_links)
     layout.require(names or (), splits=())
     return layout
+
+
+def all_there(
+    layout: Layout,
+    names: Sequence[str],
+    split: str,
+    usual: int,
+    console: Console,
+    *,
+    real_size: tuple[int, int] | None = None,
+) -> int:
+    """As many images of each class as every generator has, up to the usual number; says so if it is less.
+
+    Raises:
+        ValueError: If a class is missing or has fewer than 2.
+    """
+    layout.require(names, (split,))
+    count = count_images(layout, names, split, usual, real_size)
+    require(count >= 2, "images of each class", count, "at least 2; add images or leave generators out")
+    if count < usual:
+        console.print(f"{count} images of each class: the fewest that one of the generators has")
+    return count
 
 
 def printable(text: str) -> str:

@@ -67,3 +67,9 @@ def seen_by_base(base: str) -> tuple[str, ...]:
     """Return the generators that the weights of a base were trained on."""
     kind, _, path = base.partition(":")
     return read_info(Path(path)).generators if kind == "checkpoint" else ()
+
+
+def is_simulated_base(base: str) -> bool:
+    """Whether the weights of a base were trained on simulated images."""
+    kind, _, path = base.partition(":")
+    return kind == "checkpoint" and read_info(Path(path)).simulated

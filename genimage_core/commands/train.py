@@ -11,7 +11,7 @@ from rich.console import Console
 
 from genimage_core.cache import cache_folder
 from genimage_core.commands.files import add_data, is_embedded, open_layout, progress
-from genimage_core.commands.learning import check_start, fill_in, seen_by_base
+from genimage_core.commands.learning import check_start, fill_in, is_simulated_base, seen_by_base
 from genimage_core.curriculum import MEASURED, check_order, easiest_first
 from genimage_core.data.layout import Layout
 from genimage_core.detectors.catalogue import DETECTORS, find_detector
@@ -70,6 +70,7 @@ class Wanted:
         data: How the images are read.
         seed: Decides weights, order, augmentation and the choice of images.
         simulated: Whether the images are the embedded data set's.
+        simulated_base: Whether the base was trained on such images.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Wanted:
     data: DataSettings
     seed: int
     simulated: bool
+    simulated_base: bool
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
@@ -142,6 +144,7 @@ def _check(arguments: argparse.Namespace) -> Wanted:
         ),
         seed=arguments.seed,
         simulated=is_embedded(arguments),
+        simulated_base=is_simulated_base(base),
     )
 
 
@@ -213,7 +216,7 @@ def _info(wanted: Wanted, train: Sequence[str]) -> CheckpointInfo:
         data.image_size,
         known,
         data.format_alignment,
-        wanted.simulated,
+        wanted.simulated or wanted.simulated_base,
         data.crop,
         data.real_size,
     )

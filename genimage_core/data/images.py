@@ -1,6 +1,7 @@
 """Images of one generator and split: chosen by seed, decoded once, read from the cache."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -38,19 +39,42 @@ def choose_images(
         ValueError: If a class has fewer, or a file belongs to both.
     """
     chosen: list[tuple[Path, int]] = []
+    key = f"data.{split}_per_class (in commands: --{split}-per-class or --per-class)"
     found = [list(layout.images(generator, split, label)) for label in (0, 1)]
     _require_one_label(*found)
     for label, (name, paths) in enumerate(zip(CLASS_FOLDERS, found, strict=True)):
         if len(paths) < per_class:
             raise ValueError(
                 f"{generator} has {len(paths)} {split} images of {name} under {layout.root}, "
-                f"{per_class} were asked for; lower data.{split}_per_class or add images"
+                f"{per_class} were asked for; lower {key} or add images"
             )
         order = [int(i) for i in np.random.default_rng([seed, label]).permutation(len(paths))]
         if label == 0 and real_size is not None:
-            order = _within_size(paths, order, per_class, real_size, f"data.{split}_per_class")
+            order = _within_size(paths, order, per_class, real_size, key)
         chosen += [(paths[i], label) for i in sorted(order[:per_class])]
     return chosen
+
+
+def count_images(
+    layout: Layout, names: Sequence[str], split: str, at_most: int, real_size: tuple[int, int] | None = None
+) -> int:
+    """Return how many images of each class every generator has, `at_most` if there are more.
+
+    Args:
+        layout: Where the images are.
+        names: Which generators.
+        split: `train` or `val`.
+        at_most: Counting ends here.
+        real_size: Count only reals whose width and height lie within these two, by their headers.
+    """
+    least = at_most
+    for name in names:
+        reals, fakes = (list(layout.images(name, split, label)) for label in (0, 1))
+        fitting: Iterable[int] = range(len(reals))
+        if real_size is not None:
+            fitting = islice(_fitting(reals, fitting, real_size), least)
+        least = min(least, len(list(fitting)), len(fakes))
+    return least
 
 
 def _require_one_label(nature: Sequence[Path], ai: Sequence[Path]) -> None:
@@ -69,18 +93,22 @@ def _within_size(
 
     One whose header cannot be read is kept as well, so that it is counted and listed like any bad file.
     """
+    kept = list(islice(_fitting(paths, order, bounds), count))
+    if len(kept) == count:
+        return kept
     low, high = bounds
-    kept: list[int] = []
-    for index in order:
-        size = read_size(paths[index])
-        if size is None or (low <= min(size) and max(size) <= high):
-            kept.append(index)
-        if len(kept) == count:
-            return kept
     raise ValueError(
         f"{paths[0].parent} has {len(kept)} images of {len(paths)} whose width and height are within "
         f"data.real_size [{low}, {high}], {count} were asked for; lower {key} or widen data.real_size"
     )
+
+
+def _fitting(paths: Sequence[Path], order: Iterable[int], bounds: tuple[int, int]) -> Iterator[int]:
+    low, high = bounds
+    for index in order:
+        size = read_size(paths[index])
+        if size is None or (low <= min(size) and max(size) <= high):
+            yield index
 
 
 def describe_images(layout: Layout, generator: str, split: str, settings: DataSettings, seed: int) -> Recipe:

@@ -169,6 +169,23 @@ def test_simulated_images_are_called_so_in_the_title():
     assert "SIMULATED" in title("val", "none", simulated=True) and "SIMULATED" not in title("val", "none")
 
 
+def test_images_below_a_card_are_called_simulated_by_their_path(spectra, root):
+    said, out = spectra("--generators", "adm")
+    assert "SIMULATED" not in said
+    (root / "CARD.md").write_text("# mini: a SIMULATED data set")
+    said, out = spectra("--generators", "adm")
+    assert "SIMULATED reals and fakes" in said
+    assert json.loads((out / "spectra.json").read_text())["data"]["simulated"] is True
+
+
+def test_by_default_spectra_are_of_all_images_that_there_are(root, capsys, tmp_path):
+    words = ["analyse", "spectra", "--data", str(root), "--image-size", "32", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    assert "12 images of each class" in capsys.readouterr().out
+    record = json.loads((tmp_path / "out" / "spectra.json").read_text())
+    assert record["data"]["per_class"] == 12 and "--per-class 12" in record["command"]
+
+
 def test_there_is_nothing_to_note_where_all_is_well():
     assert notes([measured("a")], "none", 16) == ()
 
@@ -225,6 +242,13 @@ def test_families_are_suggested_and_held_against_the_catalogue(generators):
     assert {path.name for path in out.iterdir()} == {"generators.csv", "generators.json", "generators.svg"}
 
 
+def test_a_matrix_of_simulated_generators_is_called_so(generators):
+    for simulated, called in ((True, True), (False, False), (None, False)):
+        said, out = generators(MATRIX | {"simulated": simulated})
+        assert ("SIMULATED" in said) == ("SIMULATED" in (out / "generators.svg").read_text()) == called
+        assert json.loads((out / "generators.json").read_text())["matrix"]["simulated"] is simulated
+
+
 def test_numbers_of_generators_can_be_made_again(generators):
     _, out = generators(MATRIX, "--threshold", 0.6)
     first = {path.name: path.read_bytes() for path in out.iterdir()}
@@ -249,7 +273,8 @@ def test_the_families_of_the_catalogue_are_found_in_the_matrix_of_the_embedded_d
 
     path = mini_card.__file__.replace("mini_card.py", "mini_matrix.json")
     assert main(["analyse", "generators", path, "--out", str(tmp_path / "out")]) == 0
-    assert "The suggested families are those of the catalogue." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "The suggested families are those of the catalogue." in said and "SIMULATED generators" in said
 
 
 @pytest.mark.parametrize(
@@ -264,6 +289,7 @@ def test_the_families_of_the_catalogue_are_found_in_the_matrix_of_the_embedded_d
         (json.dumps(MATRIX).replace("0.97", "Infinity"), [], "got inf"),
         ({"rows": ["a"], "columns": ["a"], "accuracy": [[1]]}, [], "at least 2 generators"),
         (MATRIX, ["--threshold", 0.4], "threshold"),
+        (MATRIX | {"simulated": "yes"}, [], "simulated must be true, false or left out"),
     ],
 )
 def test_a_wrong_call_of_generators_is_one_line(generators, matrix, more, named):

@@ -141,6 +141,15 @@ def test_what_is_finished_is_not_done_again(root, tmp_path, trained, monkeypatch
 baseline_write = baseline._write
 
 
+@pytest.mark.parametrize("simulated", [True, False])
+def test_what_comes_of_a_simulated_base_is_called_so(root, tmp_path, base, simulated):
+    call(root, tmp_path / "out", "--base", base("vqdm", simulated=simulated), "--generators", "adm")
+    path = tmp_path / "out" / "detectors" / "swin_nano" / "adm.safetensors"
+    assert read_info(path).simulated is simulated
+    text = (tmp_path / "out" / "tables.md").read_text()
+    assert ("(trained on SIMULATED images)" in text) == ("SIMULATED" in text) == simulated
+
+
 def test_another_base_under_the_same_path_is_refused(root, tmp_path, base, capsys, trained):
     call(root, tmp_path / "out", "--base", base("adm"))
     call(root, tmp_path / "out", "--base", base("adm"))
@@ -195,9 +204,9 @@ def test_results_of_other_settings_are_not_mixed(root, tmp_path, capsys, more, n
 def base(tmp_path):
     """Writes a checkpoint that has seen some generators; returns what --base is given."""
 
-    def write(*generators, seed=0):
+    def write(*generators, seed=0, simulated=False):
         path = tmp_path / "base.safetensors"
-        info = CheckpointInfo("swin_nano", 32, generators)
+        info = CheckpointInfo("swin_nano", 32, generators, simulated=simulated)
         save_checkpoint(path, build_detector("swin_nano", image_size=32, seed=seed), info)
         return f"checkpoint:{path}"
 
@@ -397,6 +406,7 @@ def test_our_degradations_are_the_paper_s():
 
 SETTINGS = {
     "simulated": False,
+    "simulated_base": False,
     "train_on": "one",
     "base": "imagenet",
     "seed": 5,

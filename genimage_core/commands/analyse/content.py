@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     other.require(other.generators, ("val",))
     roots = [(layout, own), (other, other.generators)]
     arguments.per_class = count_tests("--per-class", arguments.per_class, roots)
-    settings = settings_of(info, arguments)
+    settings = settings_of(info, arguments.per_class, arguments)
     sources = [_read("own domain", layout, own, settings, arguments.seed, console)]
     for name in other.generators:
         sources.append(_read(f"other: {name}", other, (name,), settings, arguments.seed, console))

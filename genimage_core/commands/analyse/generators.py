@@ -9,6 +9,7 @@ from genimage_core.commands.analyse.shared import add_out, full_command, make_ta
 from genimage_core.commands.files import read_json
 from genimage_core.data.recipe import digest
 from genimage_core.generators import GENIMAGE
+from genimage_core.settings import require
 
 THRESHOLD = 0.9  # detectors transfer at 90 % balanced accuracy, on average over both ways
 
@@ -30,11 +31,14 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
     content, threshold, out = read_json(arguments.matrix), arguments.threshold, arguments.out
     try:
-        matrix = read_matrix(content)
+        matrix, simulated = read_matrix(content), content.get("simulated")
+        allowed = "true, false or left out"
+        require(simulated is None or isinstance(simulated, bool), "simulated", simulated, allowed)
     except ValueError as error:
         raise ValueError(f"{arguments.matrix}: {error}") from error
     found = relate(matrix, threshold)
-    title = f"Related generators, families from similarity {threshold:g}"
+    what = "SIMULATED generators" if simulated else "generators"
+    title = f"Related {what}, families from similarity {threshold:g}"
     rows = relatedness_wording.rows(found, GENIMAGE)
     console.print(make_table(title, relatedness_wording.HEAD, [[*map(str, row.values())] for row in rows]))
     notes = relatedness_wording.sentences(found, GENIMAGE, threshold)
@@ -47,6 +51,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         "fingerprint": digest(content),
         "command": content.get("command"),
         "seeds": content.get("seeds"),
+        "simulated": simulated,
     }
     numbers = relatedness_wording.record(found, GENIMAGE, threshold)
     files.write_record(

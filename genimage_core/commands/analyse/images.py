@@ -9,7 +9,6 @@ from genimage_core.cache import cache_folder
 from genimage_core.commands.analyse.shared import (
     TEST_IMAGES,
     Findings,
-    available,
     count_tests,
     data_record,
     make_table,
@@ -25,6 +24,7 @@ from genimage_core.commands.analyse.training import (
     training_record,
 )
 from genimage_core.commands.files import MINI, add_data, open_layout, progress
+from genimage_core.data.images import count_images
 from genimage_core.data.layout import Layout
 from genimage_core.protocol import Fold, Protocol
 from genimage_core.settings import require
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     layout.require((arguments.train_on,), ("train",))
     layout.require(layout.generators, ("val",))
     fold = _fold(layout, arguments.train_on, asked.seen)
-    there = available(layout, fold.train, "train", counts[-1])
+    there = count_images(layout, fold.train, "train", counts[-1])
     require(there == counts[-1], "--counts", arguments.counts, f"at most {there}: so many images there are")
     asked_for = arguments.test_per_class
     arguments.test_per_class = count_tests("--test-per-class", asked_for, [(layout, layout.generators)])

@@ -4,7 +4,6 @@ import argparse
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from genimage_core.data.batches import ImageSet
-from genimage_core.data.layout import CLASS_FOLDERS, Layout
+from genimage_core.data.images import count_images
+from genimage_core.data.layout import Layout
 from genimage_core.data.mini_card import is_simulated
 from genimage_core.data.recipe import digest
 from genimage_core.settings import require
@@ -102,22 +102,13 @@ def read_numbers(option: str, text: str, least: int) -> tuple[int, ...]:
     return numbers
 
 
-def available(layout: Layout, names: Sequence[str], split: str, limit: int) -> int:
-    """Return how many images every class of some generators has at least, counted up to `limit`."""
-    return min(
-        sum(1 for _ in islice(layout.images(name, split, label), limit))
-        for name in names
-        for label in range(len(CLASS_FOLDERS))
-    )
-
-
 def count_tests(option: str, asked: int | None, roots: Sequence[tuple[Layout, Sequence[str]]]) -> int:
     """Return how many validation images of each class are tested: what was asked for, else what there is.
 
     Raises:
         ValueError: If some generator of some root has fewer than were asked for, or than two.
     """
-    there = min(available(layout, names, "val", asked or TEST_IMAGES) for layout, names in roots)
+    there = min(count_images(layout, names, "val", asked or TEST_IMAGES) for layout, names in roots)
     count = there if asked is None else asked
     require(
         2 <= count <= there, option, count, f"at least 2 and at most {there}: so many every generator has"

@@ -2,13 +2,14 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from genimage_core.cache import cache_folder
 from genimage_core.commands.analyse.shared import add_bad_share, add_out, full_command, make_table
-from genimage_core.commands.files import add_data, open_layout, progress
+from genimage_core.commands.files import add_data, all_there, open_layout, progress
 from genimage_core.data.layout import SPLITS, Layout
 from genimage_core.data.mini_card import is_simulated
 from genimage_core.data.recipe import digest
@@ -17,12 +18,16 @@ from genimage_core.settings import ALIGNMENTS, DataSettings, require
 if TYPE_CHECKING:
     from genimage_core.analysis.measure import GeneratorSpectra
 
+PER_CLASS = 200
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.set_defaults(run=run)
     add_data(parser)
-    parser.add_argument("--per-class", type=int, default=200, metavar="N", help="images each (200)")
+    parser.add_argument(
+        "--per-class", type=int, metavar="N", help=f"images each ({PER_CLASS}, or all where there are fewer)"
+    )
     parser.add_argument("--image-size", type=int, default=224, metavar="N", help="side in pixels (224)")
     parser.add_argument("--alignment", default="none", help=f"{', '.join(ALIGNMENTS)} (none)")
     add_bad_share(parser)
@@ -33,19 +38,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
     """Measure every generator, print the table and its warnings, write the folder."""
-    require(arguments.per_class >= 2, "--per-class", arguments.per_class, "at least 2")
+    given = arguments.per_class
+    require(given is None or given >= 2, "--per-class", given, "at least 2")
     require(arguments.seed >= 0, "--seed", arguments.seed, "at least 0")
     settings = DataSettings(
         image_size=arguments.image_size,
-        train_per_class=arguments.per_class,
-        val_per_class=arguments.per_class,
         format_alignment=arguments.alignment,
         follow_links=arguments.follow_links,
         max_bad_share=arguments.max_bad_share,
     )
     layout = open_layout(arguments, console)
     layout.require(layout.generators, (arguments.split,))
-    found = _measure(layout, settings, arguments, console)
+    if given is None:
+        arguments.per_class = all_there(layout, layout.generators, arguments.split, PER_CLASS, console)
+    counts = {f"{split}_per_class": arguments.per_class for split in SPLITS}
+    found = _measure(layout, replace(settings, **counts), arguments, console)
     _write_spectra(found, layout, arguments, console)
 
 

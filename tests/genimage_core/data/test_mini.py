@@ -19,7 +19,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from genimage_core.data import mini
 from genimage_core.data.layout import CLASS_FOLDERS, SPLITS, find_layout
 from genimage_core.data.mini import JPEG_QUALITY, MiniSettings, ensure_mini, mini_folder
-from genimage_core.data.mini_card import MATRIX_FILE, render_measurements
+from genimage_core.data.mini_card import MATRIX_FILE, is_simulated, render_measurements
 from genimage_core.data.photographs import PHOTOGRAPHS, load_photographs
 from genimage_core.generators import GENIMAGE
 
@@ -255,3 +255,16 @@ class TestMaking:
 def test_impossible_settings_name_the_field(field, value):
     with pytest.raises(ValueError, match=f"{field}.*{value}"):
         MiniSettings(**{field: value})
+
+
+def test_its_card_makes_it_simulated_from_the_root_to_a_generator_alone(tmp_path):
+    inner = tmp_path / "mini" / "ADM" / "imagenet_ai_0508_adm"
+    inner.mkdir(parents=True)
+    for card in ("a SIMULATED data set", "measured", None):
+        if card is not None:
+            (tmp_path / "mini" / "CARD.md").write_text(card)
+        else:
+            (tmp_path / "mini" / "CARD.md").unlink()
+        for folder in (inner, inner.parent, inner.parents[1]):
+            assert is_simulated(folder) == (card == "a SIMULATED data set")
+    assert not is_simulated(tmp_path) and not is_simulated(tmp_path / "nowhere")
