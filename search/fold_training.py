@@ -52,6 +52,7 @@ class FoldTraining:
         learner: The detector with its optimiser, and its moving average, if there is one.
         best: With `held_out`, the epoch that is kept.
         loss: Of the last epoch.
+        temperature: Of what is kept; None before the first epoch.
     """
 
     fold: Fold
@@ -63,6 +64,7 @@ class FoldTraining:
     learner: Learner = field(init=False)
     best: Best | None = None
     loss: float = 0.0
+    temperature: float | None = None
 
     def __post_init__(self) -> None:
         training = self.plan.training
@@ -103,13 +105,14 @@ class FoldTraining:
         self.loss = stats.loss
         return stats
 
-    def settle(self, scores: ByGenerator) -> ByGenerator:
-        """Take note of what the current weights score; the scores of what is kept."""
+    def settle(self, scores: ByGenerator, temperature: float) -> ByGenerator:
+        """Take note of the current weights' scores and temperature; the scores of what is kept."""
         if self.held_out is None:
+            self.temperature = temperature
             return scores
         name = self.held_out
         if self.best is None or scores[name].accuracy > self.best.scores[name].accuracy:
-            self.best = Best(deepcopy(self.current), scores)
+            self.best, self.temperature = Best(deepcopy(self.current), scores), temperature
         else:
             self.best.age += 1
         return self.best.scores
@@ -121,6 +124,7 @@ class FoldTraining:
             "optimizer": learner.optimizer.state_dict(),
             "loss": self.loss,
             "micro_batch": learner.micro_batch,
+            "temperature": self.temperature,
         }
         if self.kept is not self.detector:
             state["detector"] = self.detector.state_dict()
@@ -136,6 +140,7 @@ class FoldTraining:
         learner = self.learner
         learner.optimizer.load_state_dict(state["optimizer"])
         self.loss, learner.micro_batch = state["loss"], state.get("micro_batch")
+        self.temperature = state.get("temperature")
         self.detector.load_state_dict(state.get("detector", kept.state_dict()))
         if learner.average is not None:
             learner.average.load_state_dict(state["average"])

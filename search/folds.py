@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -18,8 +18,7 @@ from genimage_core.data.batches import ImageSet, join
 from genimage_core.data.images import load_images
 from genimage_core.detectors.checkpoint import load_weights, save_checkpoint
 from genimage_core.detectors.detector import Detector, build_detector
-from genimage_core.detectors.info import CheckpointInfo
-from genimage_core.evaluation import evaluate
+from genimage_core.evaluation import calibrate, evaluate, predict, score_all
 from genimage_core.metrics import Scores
 from genimage_core.protocol import Fold
 from genimage_core.settings import derive_seed
@@ -143,7 +142,10 @@ class FoldWorker:
             return self._result(run, run.best.scores, 0.0, 0.0)
         stats = run.train(epoch)
         started = time.perf_counter()
-        scores = run.settle(evaluate(run.current, {**self.validation, **self.base_images}))
+        images = {**self.validation, **self.base_images}
+        logits = {name: predict(run.current, data) for name, data in images.items()}
+        scores = score_all(logits, images)
+        scores = run.settle(scores, calibrate(logits, images, run.images))
         return self._result(run, scores, stats.seconds, time.perf_counter() - started)
 
     def _result(
@@ -154,12 +156,16 @@ class FoldWorker:
         return FoldResult(searched, run.loss, train_s, eval_s, forgotten, run.learner.micro_batch)
 
     def save(self, folder: Path) -> Contents:
-        """Write detectors and optimisers of the folds of this rank into `folder`; what was written."""
+        """Write detectors and optimisers of the folds of this rank into `folder`; what was written.
+
+        A detector's temperature is fitted on validation images of the generators that it learns from, where
+        the search also looks for its winner.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         contents: Contents = {}
         for run in self.running:
             trained = tuple(dict.fromkeys((*self.job.info.generators, *run.fold.train)))
-            info = CheckpointInfo(**{**asdict(self.job.info), "generators": trained})
+            info = replace(self.job.info, generators=trained, temperature=run.temperature)
             weights = folder / f"{run.fold.name}.safetensors"
             state = folder / f"{run.fold.name}.training.pt"
             save_checkpoint(weights, run.kept, info)
