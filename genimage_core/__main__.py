@@ -12,7 +12,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        The exit code: 0 done, 1 the work failed, 2 the call is wrong, 130 interrupted.
+        The exit code: 0 done, 1 the work failed, or part of it, 2 the call is wrong, 130 interrupted.
     """
     parser = argparse.ArgumentParser(prog="python -m genimage_core", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     try:
-        arguments.run(arguments, Console(highlight=False, soft_wrap=True, markup=False))
+        return arguments.run(arguments, Console(highlight=False, soft_wrap=True, markup=False)) or 0
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -36,7 +36,6 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 if __name__ == "__main__":

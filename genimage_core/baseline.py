@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from genimage_core.base_training import Trained, train_detector
 from genimage_core.data.batches import ImageSet, join
@@ -17,13 +16,12 @@ from genimage_core.degrade import DEGRADATIONS
 from genimage_core.detectors.catalogue import find_detector
 from genimage_core.detectors.checkpoint import save_checkpoint
 from genimage_core.detectors.info import CheckpointInfo
-from genimage_core.evaluation import predict
+from genimage_core.evaluation import Logits, calibrate, predict
 from genimage_core.protocol import Fold
 from genimage_core.settings import DataSettings, TrainingSettings, derive_seed
 
 UNCHANGED = "unchanged"
 Report = Callable[[str, int, int, float], None]  # what is trained, epochs done, epochs in all, loss
-Logits = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -104,17 +102,29 @@ def run_detector(bench: Bench, detector: str, device: torch.device, report: Repo
 def _run_fold(bench: Bench, name: str, fold: Fold, seed: int, device: torch.device, report: Report) -> None:
     done = _train(bench, name, fold, seed, device, report)
     detector = done.detector
-    trained = tuple(dict.fromkeys((*bench.seen, *fold.train)))
-    data, simulated = bench.data, bench.simulated or bench.simulated_base
-    info = CheckpointInfo(
-        name, data.image_size, trained, data.format_alignment, simulated, data.crop, data.real_size
-    )
-    save_checkpoint(bench.weights_of(name, fold.name), detector, info)
     tests = {generator: predict(detector, images) for generator, images in bench.validation.items()}
     own = join([bench.validation[generator] for generator in fold.train])
     degraded = {kind: predict(detector, own, change=change) for kind, change in DEGRADATIONS.items()}
     degraded = {UNCHANGED: predict(detector, own), **degraded}
-    _write(bench.logits_of(name, fold.name), FoldLogits(tests, degraded, done.loss, done.seconds))
+    logits = FoldLogits(tests, degraded, done.loss, done.seconds)
+    _require_finite(f"{name} on {fold.name}", logits)
+    temperature = calibrate(tests, bench.validation, fold.train)
+    save_checkpoint(bench.weights_of(name, fold.name), detector, _describe(bench, name, fold, temperature))
+    _write(bench.logits_of(name, fold.name), logits)
+
+
+def _describe(bench: Bench, name: str, fold: Fold, temperature: float) -> CheckpointInfo:
+    data = bench.data
+    return CheckpointInfo(
+        name,
+        data.image_size,
+        tuple(dict.fromkeys((*bench.seen, *fold.train))),
+        data.format_alignment,
+        bench.simulated or bench.simulated_base,
+        data.crop,
+        data.real_size,
+        temperature,
+    )
 
 
 def _train(bench: Bench, name: str, fold: Fold, seed: int, device: torch.device, report: Report) -> Trained:
@@ -126,11 +136,14 @@ def _train(bench: Bench, name: str, fold: Fold, seed: int, device: torch.device,
     return train_detector(name, images, training, base=bench.base, seed=seed, device=device, report=told)
 
 
-def _write(path: Path, logits: FoldLogits) -> None:
-    """Write atomically: a file that is there is whole."""
+def _require_finite(what: str, logits: FoldLogits) -> None:
     for values in (*logits.tests.values(), *logits.degraded.values()):
         if not np.isfinite(values).all():
-            raise FloatingPointError(f"{path.parent.name} on {path.stem} gives logits that are not finite")
+            raise FloatingPointError(f"{what} gives logits that are not finite")
+
+
+def _write(path: Path, logits: FoldLogits) -> None:
+    """Write atomically: a file that is there is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {f"tests/{name}": values for name, values in logits.tests.items()}
     arrays |= {f"degraded/{name}": values for name, values in logits.degraded.items()}

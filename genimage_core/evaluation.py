@@ -1,17 +1,21 @@
 """Scores of one detector on many generators."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from genimage_core.calibration import fit_temperature
 from genimage_core.data.batches import ImageSet
 from genimage_core.device import autocast, halve_until_it_fits, out_of_memory_means
 from genimage_core.metrics import Scores, score
 from genimage_core.training import read_batch
+
+Logits: TypeAlias = dict[str, NDArray[np.float32]]  # by generator, each (N,)
 
 
 def predict(
@@ -59,10 +63,33 @@ def evaluate(detector: nn.Module, sets: Mapping[str, ImageSet], batch_size: int 
     Raises:
         ValueError: If a logit is not finite or a set lacks a class; the message names the generator.
     """
+    return score_all({name: predict(detector, data, batch_size) for name, data in sets.items()}, sets)
+
+
+def score_all(logits: Logits, sets: Mapping[str, ImageSet]) -> dict[str, Scores]:
+    """Score the logits of every generator of `sets`; otherwise like `evaluate`."""
     scores = {}
     for name, data in sets.items():
         try:
-            scores[name] = score(predict(detector, data, batch_size), data.labels)
+            scores[name] = score(logits[name], data.labels)
         except ValueError as error:
             raise ValueError(f"evaluation on {name}: {error}") from error
     return scores
+
+
+def calibrate(logits: Logits, sets: Mapping[str, ImageSet], generators: Iterable[str]) -> float:
+    """Fit the temperature of a detector (see `calibration`).
+
+    Args:
+        logits: What it says of validation images, by generator.
+        sets: These images.
+        generators: The ones it was trained on; of others, no probability may claim to know how they are.
+
+    Raises:
+        ValueError: If a logit is not finite or a class is missing.
+    """
+    names = list(generators)
+    return fit_temperature(
+        np.concatenate([logits[name] for name in names]),
+        np.concatenate([sets[name].labels for name in names]),
+    )

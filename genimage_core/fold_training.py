@@ -8,6 +8,7 @@ from typing import Any, cast
 from genimage_core.curriculum import learnt_at
 from genimage_core.data.batches import ImageSet, join
 from genimage_core.detectors.detector import Detector
+from genimage_core.evaluation import calibrate, predict, score_all
 from genimage_core.metrics import Scores
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import Fold
@@ -48,6 +49,7 @@ class FoldTraining:
         learner: The detector with its optimiser, and its moving average, if there is one.
         best: With `held_out`, the epoch that is kept.
         loss: Of the last epoch.
+        temperature: Of what is kept; None before the first epoch.
     """
 
     fold: Fold
@@ -60,6 +62,7 @@ class FoldTraining:
     learner: Learner = field(init=False)
     best: Best | None = None
     loss: float = 0.0
+    temperature: float | None = None
 
     def __post_init__(self) -> None:
         detector, training = self.detector, self.training
@@ -100,13 +103,23 @@ class FoldTraining:
         self.loss = stats.loss
         return stats
 
-    def settle(self, scores: ByGenerator) -> ByGenerator:
-        """Take note of what the current weights score; the scores of what is kept."""
+    def evaluate(self, sets: Mapping[str, ImageSet]) -> ByGenerator:
+        """Score the current weights on validation images, and take note; the scores of what is kept.
+
+        Args:
+            sets: By generator; those that the detector learns from must be there, for its temperature.
+        """
+        logits = {name: predict(self.current, data) for name, data in sets.items()}
+        return self.settle(score_all(logits, sets), calibrate(logits, sets, self.images))
+
+    def settle(self, scores: ByGenerator, temperature: float) -> ByGenerator:
+        """Take note of the current weights' scores and temperature; the scores of what is kept."""
         if self.held_out is None:
+            self.temperature = temperature
             return scores
         name = self.held_out
         if self.best is None or scores[name].accuracy > self.best.scores[name].accuracy:
-            self.best = Best(deepcopy(self.current), scores)
+            self.best, self.temperature = Best(deepcopy(self.current), scores), temperature
         else:
             self.best.age += 1
         return self.best.scores
@@ -118,6 +131,7 @@ class FoldTraining:
             "optimizer": learner.optimizer.state_dict(),
             "loss": self.loss,
             "micro_batch": learner.micro_batch,
+            "temperature": self.temperature,
         }
         if self.kept is not self.detector:
             state["detector"] = self.detector.state_dict()
@@ -133,6 +147,7 @@ class FoldTraining:
         learner = self.learner
         learner.optimizer.load_state_dict(state["optimizer"])
         self.loss, learner.micro_batch = state["loss"], state.get("micro_batch")
+        self.temperature = state.get("temperature")
         self.detector.load_state_dict(state.get("detector", kept.state_dict()))
         if learner.average is not None:
             learner.average.load_state_dict(state["average"])

@@ -27,6 +27,24 @@ class Scores:
     images: int
 
 
+def require_both_classes(
+    logits: NDArray[np.floating], labels: NDArray[np.integer]
+) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
+    """Return logits, as float64, and labels, both (N,), if the logits are finite and both classes occur.
+
+    Raises:
+        ValueError: If not; the message says what is wrong.
+    """
+    logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    if logits.shape != labels.shape or logits.ndim != 1:
+        raise ValueError(f"logits and labels must be (N,) alike, got {logits.shape} and {labels.shape}")
+    if not np.isfinite(logits).all():
+        raise ValueError(f"{int((~np.isfinite(logits)).sum())} of {logits.size} logits are not finite")
+    if np.unique(labels).tolist() != [0, 1]:
+        raise ValueError(f"labels must hold both 0 (real) and 1 (fake), got {np.unique(labels).tolist()}")
+    return logits, labels
+
+
 def score(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> Scores:
     """Compare logits with labels.
 
@@ -40,13 +58,7 @@ def score(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> Scores:
     # Imported here: it costs seconds, and most processes that know `Scores` never score.
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels)
-    if logits.shape != labels.shape or logits.ndim != 1:
-        raise ValueError(f"logits and labels must be (N,) alike, got {logits.shape} and {labels.shape}")
-    if not np.isfinite(logits).all():
-        raise ValueError(f"{int((~np.isfinite(logits)).sum())} of {logits.size} logits are not finite")
-    if np.unique(labels).tolist() != [0, 1]:
-        raise ValueError(f"labels must hold both 0 (real) and 1 (fake), got {np.unique(labels).tolist()}")
+    logits, labels = require_both_classes(logits, labels)
     real, fake = float((logits[labels == 0] <= 0).mean()), float((logits[labels == 1] > 0).mean())
     return Scores(
         accuracy=(real + fake) / 2,

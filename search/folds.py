@@ -143,7 +143,7 @@ class FoldWorker:
             return self._result(run, run.best.scores, 0.0, 0.0)
         stats = run.train(epoch)
         started = time.perf_counter()
-        scores = run.settle(evaluate(run.current, self.tests))
+        scores = run.evaluate(self.tests)
         return self._result(run, scores, stats.seconds, time.perf_counter() - started)
 
     def _result(
@@ -156,14 +156,18 @@ class FoldWorker:
         return FoldResult(searched, run.loss, train_s, eval_s, forgotten, run.learner.micro_batch)
 
     def save(self, folder: Path) -> Contents:
-        """Write detectors and optimisers of the folds of this rank into `folder`; what was written."""
+        """Write detectors and optimisers of the folds of this rank into `folder`; what was written.
+
+        A detector's temperature is fitted on validation images of the generators that it learns from, where
+        the search also looks for its winner.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         contents: Contents = {}
         assert self.plan is not None, "load() comes first"
         base = self.job.bases[self.plan.base].info
         for run in self.running:
             trained = tuple(dict.fromkeys((*base.generators, *run.fold.train)))
-            info = replace(base, generators=trained)
+            info = replace(base, generators=trained, temperature=run.temperature)
             weights = folder / f"{run.fold.name}.safetensors"
             state = folder / f"{run.fold.name}.training.pt"
             save_checkpoint(weights, run.kept, info)

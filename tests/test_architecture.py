@@ -13,11 +13,11 @@ PACKAGES = ("genimage_core", "search", "reports")
 # A file of genimage_core imports only from its own layer and those before it.
 LAYERS = (
     {"generators", "spectrum", "fields", "metrics", "intervals", "settings", "cache", "limits", "policy"}
-    | {"curriculum", "spectral_distance", "relatedness"},
+    | {"calibration", "curriculum", "spectral_distance", "relatedness"},
     {"filters", "mixing", "geometry", "degrade", "sampling", "operations", "augment"}
     | {"protocol", "published", "spectra"},
     {"data", "detectors"},
-    {"bases", "device", "steps", "training", "base_training", "evaluation", "fold_training"},
+    {"bases", "device", "steps", "training", "base_training", "evaluation", "fold_training", "prediction"},
     {"measure_mini", "showcase", "contact_sheet", "baseline", "baseline_tables", "analysis"},
     {"commands"},
     {"__main__"},

@@ -1,111 +1,135 @@
-"""`python -m genimage_core predict CHECKPOINT… --images PATH…`: real or generated, image by image, as CSV."""
+"""`python -m genimage_core predict CHECKPOINT… PATH…`: real or generated, image by image."""
 
 import argparse
-import csv
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
-from genimage_core.data.alignment import QUALITY
-from genimage_core.data.batches import ImageSet
-from genimage_core.data.layout import EXTENSIONS
-from genimage_core.data.pixels import UnreadableImage, decode
-from genimage_core.detectors.info import CheckpointInfo
+from genimage_core.commands.predict_print import FORMATS, Write, describe, writer
+from genimage_core.data.folders import is_folder
+from genimage_core.data.walk import find_images
 
 if TYPE_CHECKING:
-    from torch import nn
+    from genimage_core.prediction import Prediction
 
-AT_ONCE = 256  # images that are decoded before they are scored
-COLUMNS = ("path", "logit", "verdict", "error")
-
-Row = tuple[str, str, str, str]
+WEIGHTS = ".safetensors"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.set_defaults(run=run)
-    parser.add_argument(
-        "checkpoints", type=Path, nargs="+", metavar="CHECKPOINT", help="one, or several: their mean logit"
+    parser.description = (
+        f"Tells of images how probably they are generated. CHECKPOINT is a {WEIGHTS} file, several of them, "
+        "or a folder that holds them, like best/ of a run; several are one detector, their mean. All that "
+        "follows is PATH: files, or folders with all that lies in them. Exit code: 0 all scored, 1 some could"
+        " not be, 2 wrong call."
     )
     parser.add_argument(
-        "--images", type=Path, nargs="+", required=True, metavar="PATH", help="files, or folders of them"
+        "checkpoint", type=Path, metavar="CHECKPOINT", help=f"{WEIGHTS} file, or folder of them"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="CSV file to write (on the terminal)")
+    parser.add_argument(
+        "paths",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help=f"more {WEIGHTS} files first, then what to score",
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, help="(table on a terminal, csv into a file called so, else jsonl)"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="file to write (standard output)")
 
 
-def run(arguments: argparse.Namespace, console: Console) -> None:
-    """Score every image and write a line for each, also for those that cannot be read."""
-    from genimage_core.detectors.ensemble import describe_ensemble, load_ensemble
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Score every image and write a line for each, also for those that cannot be scored.
 
-    paths = list(_find(arguments.images))
-    info = describe_ensemble(arguments.checkpoints)
-    rows = _score(paths, info, load_ensemble(arguments.checkpoints))
-    if arguments.out is None:
-        _write(rows, sys.stdout)
-        return
-    with arguments.out.open("w", encoding="utf-8", newline="") as file:
-        unread = _write(rows, file)
-    console.print(f"{len(paths)} images, {unread} of them not readable: {arguments.out}")
+    Returns:
+        The exit code: 0 if all were scored, 1 if some were not.
 
-
-def _find(given: Sequence[Path]) -> Iterator[Path]:
-    for path in given:
-        if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
-            if not found:
-                raise ValueError(f"--images: {path} holds no image")
-            yield from found
-        elif path.exists():
-            yield path
-        else:
-            raise ValueError(f"--images: {path} does not exist")
-
-
-def _score(paths: Sequence[Path], info: CheckpointInfo, detector: "nn.Module") -> Iterator[Row]:
+    Raises:
+        ValueError: If the call is wrong: no checkpoint, none that go together, nothing to score.
+    """
+    checkpoints, paths = split_paths(arguments.checkpoint, arguments.paths)
     import torch
 
-    from genimage_core.evaluation import predict
+    from genimage_core.detectors.ensemble import describe_ensemble, load_ensemble, read_temperatures
+    from genimage_core.prediction import predict_files
 
-    detector.to("cuda" if torch.cuda.is_available() else "cpu")
-    for start in range(0, len(paths), AT_ONCE):
-        decoded = {path: _decode(path, info) for path in paths[start : start + AT_ONCE]}
-        pixels = [result for result in decoded.values() if not isinstance(result, str)]
-        logits: Iterator[float] = iter(())
-        if pixels:
-            images = ImageSet((np.stack(pixels),), np.zeros(len(pixels), dtype=np.uint8), "")
-            logits = iter(predict(detector, images).tolist())
-        for path, result in decoded.items():
-            yield _row(path, result if isinstance(result, str) else next(logits))
+    info, device = describe_ensemble(checkpoints), "cuda" if torch.cuda.is_available() else "cpu"
+    detector = load_ensemble(checkpoints).to(device)
+    for line in describe(info, read_temperatures(checkpoints), len(checkpoints), device):
+        print(line, file=sys.stderr)
+    with _opened(arguments.out) as file:
+        kind = arguments.format or _format_for(arguments.out, file)
+        try:
+            predictions = predict_files(find_images(paths), detector, info)
+            scored, failed = _write(predictions, writer(kind, file), file)
+        except BrokenPipeError:  # its reader has read enough, like `head`
+            _drop(file)
+            return 0
+    where = f": {arguments.out}" if arguments.out else ""
+    print(f"{scored} images scored, {failed} not{where}", file=sys.stderr)
+    return 1 if failed else 0
 
 
-def _decode(path: Path, info: CheckpointInfo) -> NDArray[np.uint8] | str:
-    """Pixels as the detector saw them in training, or why there are none.
+def split_paths(first: Path, others: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Tell checkpoints, which come first, from what is to be scored.
 
-    Whether an image is fake is not known here, so it is re-encoded only where images of both classes were.
+    Args:
+        first: A checkpoint whatever it is called, or a folder of checkpoints.
+        others: Further checkpoints as long as they are called `.safetensors`, then the rest.
+
+    Raises:
+        ValueError: If the folder holds no checkpoint, a checkpoint comes late, or nothing is to be scored.
     """
-    quality = QUALITY if info.format_alignment == "jpeg96_both" else None
-    try:
-        return decode(path, info.image_size, quality=quality, resize=info.crop == "resize")
-    except UnreadableImage as error:
-        return error.reason
+    count = next((i for i, path in enumerate(others) if path.suffix != WEIGHTS), len(others))
+    checkpoints, paths = [*_members(first), *others[:count]], list(others[count:])
+    if not paths:
+        raise ValueError("PATH is missing: name files or folders of images after the checkpoints")
+    late = [path for path in paths if path.suffix == WEIGHTS]
+    if late:
+        raise ValueError(f"{late[0]} is a checkpoint; name it before what is to be scored, here {paths[0]}")
+    return checkpoints, paths
 
 
-def _row(path: Path, result: float | str) -> Row:
-    if isinstance(result, str):
-        return str(path), "", "", result
-    return str(path), f"{result:.6g}", "fake" if result > 0 else "real", ""
+def _members(path: Path) -> list[Path]:
+    if not is_folder(path):
+        return [path]
+    if (path / "best").is_dir():  # its only checkpoint is the base that the search started from
+        raise ValueError(f"{path} is the folder of a run; its detectors are in {path / 'best'}")
+    members = sorted(path.glob(f"*{WEIGHTS}"))
+    if not members:
+        raise ValueError(f"{path} holds no checkpoint (*{WEIGHTS}); CHECKPOINT comes first, then the images")
+    return members
 
 
-def _write(rows: Iterator[Row], file: TextIO) -> int:
-    """Write all rows; returns how many of the images could not be read."""
-    writer, unread = csv.writer(file), 0
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow(row)
-        unread += bool(row[-1])
-    return unread
+def _opened(out: Path | None) -> "nullcontext[TextIO] | TextIO":
+    return out.open("w", encoding="utf-8", newline="") if out else nullcontext(sys.stdout)
+
+
+def _format_for(out: Path | None, file: TextIO) -> str:
+    if out is not None:
+        return "csv" if out.suffix.lower() == ".csv" else "jsonl"
+    return "table" if file.isatty() else "jsonl"
+
+
+def _write(predictions: "Iterable[Prediction]", write: Write, file: TextIO) -> tuple[int, int]:
+    """Write all rows, each at once; returns how many images were scored and how many were not."""
+    counts = [0, 0]
+    for prediction in predictions:
+        counts[bool(prediction.error)] += 1
+        write(prediction)
+        file.flush()
+    return counts[0], counts[1]
+
+
+def _drop(file: TextIO) -> None:
+    """Let what is still to be written go nowhere: Python would try once more at its end, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, file.fileno())
+    os.close(nowhere)

@@ -89,7 +89,6 @@ class Wanted:
 def run(arguments: argparse.Namespace, console: Console) -> None:
     """Train, tell every epoch how well it does on each generator of the root, and keep the detector."""
     from genimage_core.detectors.checkpoint import save_checkpoint
-    from genimage_core.evaluation import evaluate
 
     wanted = _check(arguments)
     layout = open_layout(arguments, console)
@@ -108,10 +107,10 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         if running.ended:
             break
         loss = running.train(epoch).loss
-        scores = running.settle(evaluate(running.current, validation))
+        scores = running.evaluate(validation)
         told = "  ".join(f"{name} {score.accuracy:.3f}" for name, score in scores.items())
         console.print(f"epoch {epoch + 1}/{wanted.training.epochs}  loss {loss:.4f}  accuracy: {told}")
-    save_checkpoint(arguments.out, running.kept, _info(wanted, train))
+    save_checkpoint(arguments.out, running.kept, _info(wanted, train, running.temperature))
     simulated = " (SIMULATED images)" if wanted.simulated else ""
     console.print(f"detector {arguments.out}{simulated}")
 
@@ -208,7 +207,7 @@ def _start(
     return FoldTraining(fold, wanted.seed, wanted.policy, wanted.training, ordered, judge, detector)
 
 
-def _info(wanted: Wanted, train: Sequence[str]) -> CheckpointInfo:
+def _info(wanted: Wanted, train: Sequence[str], temperature: float | None) -> CheckpointInfo:
     data = wanted.data
     known = tuple(dict.fromkeys((*wanted.seen, *train)))
     return CheckpointInfo(
@@ -219,4 +218,5 @@ def _info(wanted: Wanted, train: Sequence[str]) -> CheckpointInfo:
         wanted.simulated or wanted.simulated_base,
         data.crop,
         data.real_size,
+        temperature,
     )

@@ -1,18 +1,20 @@
-"""Work on batches in processes: results in order, and never more under way than a few per process."""
+"""Work ahead in processes or threads: results in order, and never more under way than asked for."""
 
 import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 AHEAD = 4  # batches under way per process: enough that none waits, few enough that memory stays bounded
 
+T = TypeVar("T")
+R = TypeVar("R")
 MapAhead = Callable[[Callable[..., Any], Iterable[tuple[Any, ...]]], Iterator[Any]]
 
 
@@ -37,6 +39,31 @@ def processes(workers: int) -> Iterator[MapAhead]:
     pool = ProcessPoolExecutor(workers, context, initializer=_follow_parent)
     try:
         yield lambda function, calls: _map(pool, workers * AHEAD, function, calls)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def map_in_threads(
+    function: Callable[[T], R], items: Iterable[T], threads: int, ahead: int
+) -> Generator[tuple[T, R], None, None]:
+    """Map lazily in threads, for work that lets go of the interpreter: each item with its result, in order.
+
+    Args:
+        function: Called in the threads; what it raises is raised at its item.
+        items: Read no further than `ahead` beyond the result that is asked for.
+        threads: How many.
+        ahead: Items that are worked on, or done, before they are asked for.
+    """
+    pending: deque[tuple[T, Future[R]]] = deque()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for item in items:
+            pending.append((item, pool.submit(function, item)))
+            if len(pending) > ahead:
+                first, result = pending.popleft()
+                yield first, result.result()
+        for first, result in pending:
+            yield first, result.result()
     finally:
         pool.shutdown(cancel_futures=True)
 

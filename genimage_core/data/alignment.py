@@ -15,6 +15,7 @@ from PIL import Image
 from genimage_core.settings import ALIGNMENTS, require
 
 QUALITY = 96  # of Unbiased GenImage
+JPEG = ("JPEG", "MPO")  # names that Pillow has for it; the second holds several pictures
 LOSSLESS = 0  # stands for the quality of a file without compression losses
 
 
@@ -23,6 +24,27 @@ def reencode(image: Image.Image, quality: int) -> Image.Image:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return Image.open(buffer).convert("RGB")
+
+
+def quality_of_unknown(alignment: str, file_format: str | None) -> int | None:
+    """Return the JPEG quality at which an image of unknown class is re-encoded, None if it stays as it is.
+
+    In training, `jpeg96` and `match_quality` bring the lossless fakes to the JPEG of the reals. Whether an
+    image is fake is what is asked here, so that its format has to do: of GenImage's files, JPEG are real and
+    all others fake, so that they are seen as in evaluation. The qualities that `match_quality` drew are not
+    known any more: `QUALITY` stands for them.
+
+    Args:
+        alignment: One of `settings.ALIGNMENTS`.
+        file_format: As Pillow names it; None if it is not known.
+
+    Raises:
+        ValueError: If the alignment is unknown.
+    """
+    require(alignment in ALIGNMENTS, "format_alignment", alignment, f"one of {', '.join(ALIGNMENTS)}")
+    if alignment == "none" or (alignment != "jpeg96_both" and file_format in JPEG):
+        return None
+    return QUALITY
 
 
 def target_quality(

@@ -3,9 +3,8 @@
 import math
 import os
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from genimage_core.data.ahead import map_in_threads
 from genimage_core.data.alignment import target_quality
 from genimage_core.data.pixels import UnreadableImage, decode, read_quality
 from genimage_core.data.recipe import Recipe, SourceFile, decoder
@@ -123,16 +123,7 @@ def _write(folder: Path, recipe: Recipe, report: Report | None) -> Manifest:
 def decode_in_order(recipe: Recipe, threads: int | None = None) -> Iterator[tuple[SourceFile, Result]]:
     """Decode the files of a recipe, a few ahead in threads: Pillow lets go of the interpreter."""
     threads = threads or usable_cores()
-    decode_one = _decode_with(recipe)
-    waiting: deque[tuple[SourceFile, Future[Result]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for file in recipe.files:
-            waiting.append((file, pool.submit(decode_one, file)))
-            if len(waiting) > _AHEAD * threads:
-                first, result = waiting.popleft()
-                yield first, result.result()
-        for first, result in waiting:
-            yield first, result.result()
+    yield from map_in_threads(_decode_with(recipe), recipe.files, threads, _AHEAD * threads)
 
 
 def usable_cores() -> int:

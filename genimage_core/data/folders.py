@@ -87,8 +87,8 @@ def subfolders(folder: Path) -> list[Path]:
         return [folder / name for name in sorted(e.name for e in scan if e.name[0] != "." and is_folder(e))]
 
 
-def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder or a link to one; a link to itself is neither."""
+def is_folder(entry: os.DirEntry[str] | Path) -> bool:
+    """Whether an entry is a folder or a link to one; a link to itself, or one unseen, is neither."""
     try:
         return entry.is_dir()
     except OSError:

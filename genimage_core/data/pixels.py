@@ -98,6 +98,15 @@ def read_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
+def read_format(path: Path) -> str | None:
+    """Return the format by the header as Pillow names it, whatever the file is called; None if not known."""
+    try:
+        with _open(path) as file:
+            return file.format
+    except Exception:  # as above
+        return None
+
+
 def read_quality(path: Path) -> int | None:
     """Return the JPEG quality (1 to 100) by the header, `LOSSLESS`, or None if it is not known."""
     try:

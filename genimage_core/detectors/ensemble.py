@@ -1,4 +1,4 @@
-"""Several detectors as one: the mean of their logits."""
+"""Several detectors as one: the mean of their logits, calibrated where all of them are."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,14 +12,21 @@ from genimage_core.detectors.info import CheckpointInfo, read_info
 
 
 class Ensemble(nn.Module):
-    """Maps images in [0, 1], shape (B, 3, H, W), to the mean of the logits of all members, (B,)."""
+    """Maps images in [0, 1], shape (B, 3, H, W), to the mean of all members' logits, (B,).
 
-    def __init__(self, members: Sequence[nn.Module]) -> None:
+    Attributes:
+        members: The detectors.
+        temperatures: What the logits of each are divided by first.
+    """
+
+    def __init__(self, members: Sequence[nn.Module], temperatures: Sequence[float]) -> None:
         super().__init__()
-        self.members = nn.ModuleList(members)
+        self.members, self.temperatures = nn.ModuleList(members), tuple(temperatures)
 
     def forward(self, images: Tensor) -> Tensor:
-        return torch.stack([member(images) for member in self.members]).mean(0)
+        # In full precision: bfloat16 would round a quotient a second time.
+        members = zip(self.members, self.temperatures, strict=True)
+        return torch.stack([member(images).float() / warmth for member, warmth in members]).mean(0)
 
 
 def describe_ensemble(paths: Sequence[Path]) -> CheckpointInfo:
@@ -45,12 +52,25 @@ def describe_ensemble(paths: Sequence[Path]) -> CheckpointInfo:
     )
 
 
-def load_ensemble(paths: Sequence[Path]) -> nn.Module:
+def read_temperatures(paths: Sequence[Path]) -> tuple[float, ...] | None:
+    """Return the temperature of every checkpoint; None if one has none.
+
+    Calibrated logits and raw ones are on different scales: their mean would weigh the members by chance.
+    """
+    found = [read_info(path).temperature for path in paths]
+    known = tuple(temperature for temperature in found if temperature is not None)
+    return known if len(known) == len(found) else None
+
+
+def load_ensemble(paths: Sequence[Path]) -> Ensemble:
     """Load one detector, or several as one.
+
+    The logits are calibrated if every checkpoint has a temperature, else all are raw. Of an ensemble each
+    member is calibrated: the temperature of their mean is not known.
 
     Raises:
         ValueError: If a file is no checkpoint or they do not go together.
     """
     describe_ensemble(paths)
     members = [load_detector(path) for path in paths]
-    return members[0] if len(members) == 1 else Ensemble(members)
+    return Ensemble(members, read_temperatures(paths) or [1.0] * len(members))

@@ -1,10 +1,13 @@
 """What a checkpoint is, readable without torch."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
+
+from genimage_core.settings import ALIGNMENTS, CROPS
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,8 @@ class CheckpointInfo:
         simulated: Whether those generators were the simulated ones of `mini`.
         crop: How its images were cut, one of `settings.CROPS`.
         real_size: Shortest and longest side that its real images had, in pixels; None for any.
+        temperature: What its logits are divided by before their sigmoid is a probability, see `calibration`;
+            fitted on validation images of the generators it was trained on. None: it is not calibrated.
     """
 
     detector: str
@@ -28,6 +33,7 @@ class CheckpointInfo:
     simulated: bool = False
     crop: str = "centre"
     real_size: tuple[int, int] | None = None
+    temperature: float | None = None
 
 
 def require_fit(path: Path, detector: str, image_size: int) -> CheckpointInfo:
@@ -48,6 +54,11 @@ def _check_types(info: CheckpointInfo) -> None:
     names = (info.detector, info.format_alignment, info.crop, *info.generators)
     if not all(isinstance(name, str) for name in names) or type(info.image_size) is not int:
         raise TypeError(f"its description does not make sense: {info}")
+    if info.format_alignment not in ALIGNMENTS or info.crop not in CROPS:
+        raise TypeError(f"its images are cut or aligned in an unknown way: {info}")
+    warmth = info.temperature
+    if warmth is not None and not (isinstance(warmth, float) and 0 < warmth < math.inf):
+        raise TypeError(f"its temperature must be a number above 0, got {warmth!r}")
 
 
 def read_info(path: Path) -> CheckpointInfo:

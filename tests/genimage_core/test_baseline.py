@@ -21,6 +21,7 @@ from genimage_core.baseline_tables import (
     describe_degraded,
     describe_detector,
 )
+from genimage_core.calibration import fit_temperature
 from genimage_core.commands import files
 from genimage_core.commands.baseline_files import FIXED, claim
 from genimage_core.commands.baseline_print import write_markdown
@@ -31,7 +32,7 @@ from genimage_core.degrade import DEGRADATIONS
 from genimage_core.detectors.checkpoint import save_checkpoint
 from genimage_core.detectors.detector import build_detector, load_detector
 from genimage_core.detectors.info import CheckpointInfo, read_info
-from genimage_core.evaluation import evaluate
+from genimage_core.evaluation import evaluate, predict
 from genimage_core.generators import GENIMAGE
 from genimage_core.metrics import score
 from genimage_core.protocol import Protocol
@@ -79,6 +80,8 @@ def test_every_detector_is_trained_on_every_generator_and_kept(root, tmp_path, t
             path = tmp_path / "out" / "detectors" / name / f"{fold}.safetensors"
             assert read_info(path).generators == (fold,) and read_info(path).detector == name
             sets = {g: load_images(layout, g, "val", DATA, 0, tmp_path / "cache") for g in ("sd14", "adm")}
+            own = fit_temperature(predict(load_detector(path), sets[fold]), sets[fold].labels)
+            assert read_info(path).temperature == pytest.approx(own, rel=1e-4)
             for generator, expected in evaluate(load_detector(path), sets).items():
                 cell = results["detectors"][name]["matrix"][fold][generator]
                 assert cell["accuracy"]["value"] == pytest.approx(expected.accuracy)

@@ -50,6 +50,7 @@ def test_a_detector_is_trained_told_of_and_kept(call):
     assert all(name in text.out for name in ("sd14 ", "adm ", "glide "))
     info = read_info(out)
     assert (info.detector, info.image_size, info.generators) == ("swin_nano", 32, ("sd14", "adm"))
+    assert info.temperature is not None and info.temperature > 0
     first = state(out)
     assert not same(first, build_detector("swin_nano", image_size=32).state_dict())
     call("sd14, adm", *SMALL, *TRAINING)

@@ -7,10 +7,12 @@ from PIL import Image
 from small_job import CPU, INFO, PLAN, TRAINING, identities, numbers, work
 
 from genimage_core import fold_training
+from genimage_core.calibration import fit_temperature
+from genimage_core.data.batches import join
 from genimage_core.data.layout import find_layout
 from genimage_core.detectors.detector import load_detector
 from genimage_core.detectors.info import read_info
-from genimage_core.evaluation import evaluate
+from genimage_core.evaluation import evaluate, predict
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import Protocol
 from search import folds
@@ -69,8 +71,30 @@ def test_what_is_saved_is_the_detector_and_says_what_it_knows(job, tmp_path):
     worker.save(tmp_path / "saved")
     for fold in ("sd14", "biggan"):
         path = tmp_path / "saved" / f"{fold}.safetensors"
-        assert read_info(path) == replace(INFO, generators=(fold,))
+        assert replace(read_info(path), temperature=None) == replace(INFO, generators=(fold,))
         assert evaluate(load_detector(path), worker.validation) == results[fold].scores
+
+
+def own_temperature(worker, path, generators):
+    """What the weights on the disk say of validation images of these generators, calibrated anew."""
+    images = join([worker.validation[name] for name in generators])
+    return fit_temperature(predict(load_detector(path), images), images.labels)
+
+
+def test_the_temperature_is_that_of_the_weights_that_are_kept(job, tmp_path):
+    worker = work(job)
+    worker.save(tmp_path / "untrained")
+    assert read_info(tmp_path / "untrained" / "sd14.safetensors").temperature is None
+    worker.epoch(0)
+    worker.save(tmp_path / "saved")
+    restored = work(job)
+    restored.restore(tmp_path / "saved")
+    restored.save(tmp_path / "again")
+    for fold in ("sd14", "biggan"):
+        path = tmp_path / "saved" / f"{fold}.safetensors"
+        kept = read_info(path).temperature
+        assert kept == pytest.approx(own_temperature(worker, path, [fold]), rel=1e-4)
+        assert read_info(tmp_path / "again" / f"{fold}.safetensors").temperature == kept
 
 
 def test_frozen_parts_stay_on_the_base(job, tmp_path):
@@ -172,14 +196,14 @@ def patient(patience, epochs=6, **more):
 
 def steer(monkeypatch, accuracies):
     """Let the held-out generators have these accuracies, epoch by epoch."""
-    real, epochs = folds.evaluate, {}
+    real, epochs = fold_training.score_all, {}
 
-    def steered(detector, sets):
-        scores = real(detector, sets)
+    def steered(logits, sets):
+        scores = real(logits, sets)
         at = epochs.setdefault("now", 0)
         return {name: replace(score, accuracy=accuracies[at]) for name, score in scores.items()}
 
-    monkeypatch.setattr(folds, "evaluate", steered)
+    monkeypatch.setattr(fold_training, "score_all", steered)
     return epochs
 
 
@@ -201,7 +225,10 @@ def test_a_training_ends_when_its_held_out_generator_gets_no_better_and_keeps_th
     for later in kept[2:]:
         assert all(torch.equal(later[name], tensor) for name, tensor in kept[1].items())
     worker.save(tmp_path / "saved")
-    saved = load_detector(tmp_path / "saved" / f"{run.fold.name}.safetensors").state_dict()
+    path = tmp_path / "saved" / f"{run.fold.name}.safetensors"
+    # Of the epoch that is kept, and without the generator that is held out.
+    assert read_info(path).temperature == pytest.approx(own_temperature(worker, path, run.images), rel=1e-4)
+    saved = load_detector(path).state_dict()
     assert all(torch.equal(saved[name], tensor) for name, tensor in kept[1].items())
 
 

@@ -9,7 +9,7 @@ from genimage_core.detectors.checkpoint import save_checkpoint
 from genimage_core.detectors.detector import build_detector, load_detector
 from genimage_core.detectors.info import CheckpointInfo, read_info
 
-INFO = CheckpointInfo("swin_nano", 32, ("sd14", "adm"), "jpeg96", True)
+INFO = CheckpointInfo("swin_nano", 32, ("sd14", "adm"), "jpeg96", True, temperature=1.25)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,10 @@ def test_what_is_loaded_is_what_was_saved(saved, detector, depth):
         assert torch.equal(loaded(images), detector(images))
     assert loaded.freeze_depth == depth
     assert read_info(saved) == INFO
+
+
+def test_a_checkpoint_from_before_there_were_temperatures_has_none(tmp_path):
+    assert read_info(write(tmp_path / "old.safetensors", {"weight": torch.zeros(3)})).temperature is None
 
 
 def test_saving_again_replaces_and_leaves_nothing_else(saved, detector):
@@ -99,6 +103,11 @@ def test_a_folder_is_no_checkpoint(tmp_path):
         {"info": "{}"},
         {"info": '{"detector": "swin_nano", "image_size": 32, "generators": null}'},
         {"info": '{"detector": "swin_nano", "image_size": 32, "generators": [], "colour": "red"}'},
+        {"info": '{"detector": "swin_nano", "image_size": 32, "generators": [], "temperature": 0.0}'},
+        {"info": '{"detector": "swin_nano", "image_size": 32, "generators": [], "temperature": NaN}'},
+        {"info": '{"detector": "swin_nano", "image_size": 32, "generators": [], "temperature": "warm"}'},
+        {"info": '{"detector": "swin_nano", "image_size": 32, "generators": [], "crop": "none"}'},
+        {"info": '{"detector": "swin_nano", "image_size": 32, "generators": [], "format_alignment": "png"}'},
     ],
 )
 def test_foreign_weights_are_refused(tmp_path, metadata):
