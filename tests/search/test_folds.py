@@ -15,7 +15,6 @@ from genimage_core.detectors.info import read_info
 from genimage_core.evaluation import evaluate, predict
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import Protocol
-from search import folds
 from search.folds import FoldWorker
 from search.job import ReadyBase, merge
 from search.space import TrialPlan
