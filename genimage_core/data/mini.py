@@ -38,7 +38,7 @@ from genimage_core.data.scenes import draw_scene, shoot
 from genimage_core.generators import GENIMAGE
 from genimage_core.settings import require
 
-MINI_VERSION = 3  # raise it when the same settings would give other bytes
+MINI_VERSION = 4  # raise it when the same settings would give other bytes
 PHOTO_SHARE = 0.35
 JPEG_QUALITY = (92, 99)  # drawn evenly, both ends included, for either class
 HEADER_BYTES, BYTES_PER_PIXEL = 1024, 4  # the length of every file; no picture comes near it by itself
@@ -56,13 +56,13 @@ class MiniSettings:
     Attributes:
         image_size: Side of the images in pixels, a multiple of 16: the decoders' grids start at the corner.
         train_per_class: Training images per generator and class.
-        val_per_class: Validation images per generator and class.
+        val_per_class: Validation images per generator and class: half for a search, half for its finalists.
         seed: Decides every image.
     """
 
     image_size: int = 64
     train_per_class: int = 500
-    val_per_class: int = 150
+    val_per_class: int = 300
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -75,7 +75,7 @@ class MiniSettings:
 
 @dataclass(frozen=True)
 class _Job:
-    """One scene: a nature image and an aligned reconstruction of it."""
+    """One scene: a nature image and an aligned reconstruction of it; `number` counts within the split."""
 
     number: int
     generator: str
@@ -223,16 +223,20 @@ def _work() -> None:
 
 def _jobs(settings: MiniSettings) -> list[_Job]:
     per_class = {"train": settings.train_per_class, "val": settings.val_per_class}
-    pairs = [
-        (g.name, split) for g in GENIMAGE.generators for split in SPLITS for _ in range(per_class[split])
+    return [
+        _Job(number, generator.name, split)
+        for generator in GENIMAGE.generators
+        for split in SPLITS
+        for number in range(per_class[split])
     ]
-    return [_Job(number, *pair) for number, pair in enumerate(pairs)]
 
 
 def _write_pair(
     folder: Path, job: _Job, settings: MiniSettings, photographs: Mapping[str, NDArray[np.uint8]]
 ) -> None:
-    rng = np.random.default_rng([settings.seed, job.number])
+    # Nothing of the other counts: a larger data set holds the smaller one.
+    place = (GENIMAGE.names.index(job.generator), SPLITS.index(job.split), job.number)
+    rng = np.random.default_rng([settings.seed, *place])
     scene = draw_scene(rng, settings.image_size, photographs, PHOTO_SHARE)
     pictures = {
         "nature": shoot(scene, rng),
