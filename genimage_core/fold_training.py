@@ -8,7 +8,7 @@ from typing import Any, cast
 from genimage_core.curriculum import learnt_at
 from genimage_core.data.batches import ImageSet, join
 from genimage_core.detectors.detector import Detector
-from genimage_core.evaluation import calibrate, predict, score_all
+from genimage_core.evaluation import Logits, calibrate, predict, score_all
 from genimage_core.metrics import Scores
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import Fold
@@ -50,6 +50,7 @@ class FoldTraining:
         best: With `held_out`, the epoch that is kept.
         loss: Of the last epoch.
         temperature: Of what is kept; None before the first epoch.
+        logits: What it says of the validation images, by generator.
     """
 
     fold: Fold
@@ -63,6 +64,7 @@ class FoldTraining:
     best: Best | None = None
     loss: float = 0.0
     temperature: float | None = None
+    logits: Logits = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         detector, training = self.detector, self.training
@@ -110,22 +112,17 @@ class FoldTraining:
             sets: By generator; those that the detector learns from must be there, for its temperature.
         """
         logits = {name: predict(self.current, data) for name, data in sets.items()}
-        return self.settle(score_all(logits, sets), calibrate(logits, sets, self.images))
-
-    def settle(self, scores: ByGenerator, temperature: float) -> ByGenerator:
-        """Take note of the current weights' scores and temperature; the scores of what is kept."""
-        if self.held_out is None:
-            self.temperature = temperature
-            return scores
-        name = self.held_out
-        if self.best is None or scores[name].accuracy > self.best.scores[name].accuracy:
-            self.best, self.temperature = Best(deepcopy(self.current), scores), temperature
-        else:
-            self.best.age += 1
-        return self.best.scores
+        scores, held_out, best = score_all(logits, sets), self.held_out, self.best
+        if held_out and best and scores[held_out].accuracy <= best.scores[held_out].accuracy:
+            best.age += 1
+            return best.scores
+        self.logits, self.temperature = logits, calibrate(logits, sets, self.images)
+        if held_out:
+            self.best = Best(deepcopy(self.current), scores)
+        return scores
 
     def state(self) -> dict[str, Any]:
-        """Everything that goes on, but for the weights that are kept."""
+        """Everything that goes on, but for the weights that are kept and their logits."""
         learner = self.learner
         state: dict[str, Any] = {
             "optimizer": learner.optimizer.state_dict(),
@@ -142,8 +139,9 @@ class FoldTraining:
             state["best"] = {"scores": scores, "age": self.best.age}
         return state
 
-    def restore(self, state: Mapping[str, Any], kept: Detector) -> None:
-        """Go on from `state` and the weights that were kept."""
+    def restore(self, state: Mapping[str, Any], kept: Detector, logits: Logits) -> None:
+        """Go on from `state`, the weights that were kept and what these said."""
+        self.logits = logits
         learner = self.learner
         learner.optimizer.load_state_dict(state["optimizer"])
         self.loss, learner.micro_batch = state["loss"], state.get("micro_batch")

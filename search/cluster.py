@@ -19,7 +19,7 @@ from search.capacity import GroupShape, fitting_workers, living_nodes
 from search.errors import last_line
 from search.project_code import gather_code
 from search.scratch import scratch_folder
-from search.space import ResourcesSection
+from search.sections import ResourcesSection
 
 OBJECT_STORE_BYTES = 256 * 2**20  # configurations and scores; images travel through the page cache
 TRIAL_MEMORY_BYTES = 64 * 2**20  # a trial actor reserves memory instead of a CPU: it only waits

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search.node_facts import Identities, NodeFacts
-from search.space import ResourcesSection
+from search.sections import ResourcesSection
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from genimage_core.metrics import Scores
 from genimage_core.protocol import Fold, hold_out
 from genimage_core.settings import derive_seed
 from search.checkpoints import Contents, secure
+from search.image_scores import LOGITS, read_logits, write_logits
 from search.job import FoldResult, Job, ReadyBase
 from search.space import TrialPlan
 
@@ -49,25 +50,30 @@ class FoldWorker:
             beat: Called at every batch, and now and then while images are loaded.
         """
         self.job, self.device, self._beat = job, device, beat
-        self.seeds = {fold.name: derive_seed(job.seed, index) for index, fold in enumerate(job.folds)}
         self.folds = job.folds[rank::world_size]
-        self.validation = self._load("val", job.search)
+        self.validation = self._load("val", job.search, job.seed)
         judged = {name for base in job.bases.values() for name in base.judged}
-        self.tests = self.validation | self._load("val", judged - set(self.validation))
+        self.tests = self.validation | self._load("val", judged - set(self.validation), job.seed)
         self.before = {name: self._judge(name, base) for name, base in job.bases.items()}
-        self.training = self._load("train", {g for fold in self.folds for g in fold.train})
+        self._draw(job.seed)
         self.running: list[FoldTraining] = []
         self.plan: TrialPlan | None = None
 
-    def _load(self, split: str, names: Iterable[str]) -> dict[str, ImageSet]:
-        return {name: self._load_one(name, split) for name in sorted(names)}
+    def _draw(self, seed: int) -> None:
+        """Draw training images and the seeds of the folds."""
+        self.seed, self.training = seed, {}  # what was there makes room first
+        self.seeds = {fold.name: derive_seed(seed, index) for index, fold in enumerate(self.job.folds)}
+        self.training = self._load("train", {g for fold in self.folds for g in fold.train}, seed)
 
-    def _load_one(self, name: str, split: str) -> ImageSet:
+    def _load(self, split: str, names: Iterable[str], seed: int) -> dict[str, ImageSet]:
+        return {name: self._load_one(name, split, seed) for name in sorted(names)}
+
+    def _load_one(self, name: str, split: str, seed: int) -> ImageSet:
         job = self.job
         # Decoding on a new node takes its time, and so does waiting for a process that decodes the same.
         with _beating(self._beat):
-            images = load_images(job.layout, name, split, job.data, job.seed, job.cache)
-        if images.identity != job.identities[name, split]:
+            images = load_images(job.layout, name, split, job.data, seed, job.cache)
+        if images.identity != job.identities[name, split, seed]:
             raise ValueError(
                 f"{socket.gethostname()} has other {split} images of {name} under {job.layout.root} than the "
                 "machine where the search began; copy the data again, or put them on storage that all share"
@@ -90,10 +96,17 @@ class FoldWorker:
         detector.register_forward_pre_hook(lambda *_: self._beat())
         return detector
 
-    def load(self, plan: TrialPlan) -> None:
-        """Make ready for another trial: fresh detectors on the base, fresh optimisers."""
+    def load(self, plan: TrialPlan, seed: int) -> None:
+        """Make ready for another trial: fresh detectors on the base, fresh optimisers.
+
+        Args:
+            plan: What they are trained with.
+            seed: Of the training: initial weights, order, augmentation, and which images are drawn for it.
+        """
         self.plan = plan
         self.running = []  # the trial before makes room first
+        if seed != self.seed:
+            self._draw(seed)
         self.running = [self._start(fold, plan) for fold in self.folds]
 
     def _start(self, fold: Fold, plan: TrialPlan) -> FoldTraining:
@@ -171,8 +184,11 @@ class FoldWorker:
             weights = folder / f"{run.fold.name}.safetensors"
             state = folder / f"{run.fold.name}.training.pt"
             save_checkpoint(weights, run.kept, info)
+            logits = folder / f"{run.fold.name}{LOGITS}"
             torch.save(run.state(), state)
-            contents |= secure(weights) | secure(state)
+            searched = {name: values for name, values in run.logits.items() if name in self.validation}
+            write_logits(logits, searched)
+            contents |= secure(weights) | secure(state) | secure(logits)
         return contents
 
     def restore(self, folder: Path) -> None:
@@ -182,7 +198,7 @@ class FoldWorker:
             state = torch.load(folder / f"{run.fold.name}.training.pt", weights_only=True)
             kept = deepcopy(run.detector)
             load_weights(folder / f"{run.fold.name}.safetensors", kept)
-            run.restore(state, kept)
+            run.restore(state, kept, read_logits(folder / f"{run.fold.name}{LOGITS}"))
 
 
 @contextmanager

@@ -38,6 +38,7 @@ class Inputs:
         bad: Those that were chosen but cannot be decoded; they are left out.
         audit: Whether facts about the files alone tell real from fake.
         identities: Which files were chosen, by generator and split.
+        recipes: How they are decoded, for each generator and split.
     """
 
     layout: Layout
@@ -46,6 +47,7 @@ class Inputs:
     bad: tuple[BadFile, ...]
     audit: Audit
     identities: dict[tuple[str, str], str]
+    recipes: tuple[Recipe, ...]
 
 
 def choose_root(space_file: Path, given: Path | None) -> str:
@@ -109,7 +111,7 @@ def prepare_inputs(space: Space, generators: Sequence[str], cache: Path, console
         console.print(sentence, markup=False)
     identities = {(recipe.generator, recipe.split): recipe.identity for recipe in recipes}
     seen = digest([[r.fingerprint for r in recipes], space.data.image_size])  # a margin is not seen
-    return Inputs(layout, is_simulated(root), seen, bad, audit, identities)
+    return Inputs(layout, is_simulated(root), seen, bad, audit, identities, tuple(recipes))
 
 
 def _decode_all(

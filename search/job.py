@@ -41,7 +41,8 @@ class Job:
         bases: Weights to start from, by their names in the space file.
         objective: Metric that the search maximises.
         seed: Seed of the search.
-        identities: `Recipe.identity` of the images of each generator and split, where the search began.
+        identities: `Recipe.identity` of the images of each generator, split and seed, where the search began.
+        board: Folder for TensorBoard.
     """
 
     run_dir: Path
@@ -54,7 +55,8 @@ class Job:
     bases: Mapping[str, ReadyBase]
     objective: str
     seed: int
-    identities: Mapping[tuple[str, str], str]
+    identities: Mapping[tuple[str, str, int], str]
+    board: Path
 
 
 @dataclass(frozen=True)

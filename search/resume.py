@@ -10,7 +10,8 @@ from filelock import FileLock, Timeout
 
 from search.checkpoints import folder_of, newest_whole
 from search.records import LINES, Records
-from search.space import Choices, Parameter, Space, Value, load_space
+from search.sections import Choices, Parameter, Value
+from search.space import Space, load_space
 from search.study import restore_study
 
 SPACE, ENVIRONMENT = "space.yaml", "environment.json"

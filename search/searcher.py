@@ -12,7 +12,8 @@ from ray.tune.search import Searcher
 
 from search.records import Records, TrialRecord
 from search.scheduler import Deadline
-from search.space import Choices, Parameter, Range, Space, Value
+from search.sections import Choices, Parameter, Range, Value
+from search.space import Space
 from search.study import build_sampler, open_study, settle_study
 
 

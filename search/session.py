@@ -36,7 +36,8 @@ from search.resume import (
     write_json,
 )
 from search.scheduler import Deadline
-from search.space import ResourcesSection, Space, build_protocol, dump_space
+from search.sections import ResourcesSection
+from search.space import Space, build_protocol, dump_space
 from search.trial import DetectorTrial
 from search.tuning import run_search
 from search.winner import keep_winner
@@ -218,7 +219,8 @@ def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Co
         bases=bases,
         objective=space.search.objective,
         seed=space.search.seed,
-        identities=inputs.identities,
+        identities={(*of, space.search.seed): identity for of, identity in inputs.identities.items()},
+        board=checked.run_dir / "tensorboard",
     )
 
 
@@ -246,10 +248,10 @@ def _search(
     checked: Checked, job: Job, plan: ResourcePlan, records: Records, deadline: Deadline, console: Console
 ) -> None:
     space, first = checked.space, checked.first
-    board = Board(job.run_dir / "tensorboard")
+    board = Board(job.board)
     display = Display(records, space.search.trials, deadline.at, console)
     display.note(f"run directory {job.run_dir}")
-    display.note(f"watch it with: tensorboard --logdir {job.run_dir / 'tensorboard'}")
+    display.note(f"watch it with: tensorboard --logdir {job.board}")
 
     def tell_room(nodes: int, trials: int) -> None:
         records.note_room(trials)

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from genimage_core.settings import derive_seed
 from search.records import Records, State, TrialRecord
-from search.space import SearchSection
+from search.sections import SearchSection
 
 STATES: dict[State, TrialState] = {
     "running": TrialState.RUNNING,

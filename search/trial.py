@@ -42,7 +42,8 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
         self._from_epoch = config["from_epoch"]
         self._checkpoints = folder_of(self._job.run_dir, config["number"])
         try:
-            self._group.load(self._plan, self._job.run_dir / "tensorboard" / trial_name(config["number"]))
+            board = self._job.board / trial_name(config["number"])
+            self._group.load(self._plan, config.get("seed", self._job.seed), board)
         except CommandFailed as error:
             self._error, self._story = f"before the first epoch: {error}", error.story
 

@@ -86,9 +86,9 @@ class WorkerGroup:
         except BaseException as error:  # told to whoever waits for an answer
             self._error = error
 
-    def load(self, plan: TrialPlan, board: Path) -> None:
+    def load(self, plan: TrialPlan, seed: int, board: Path) -> None:
         """Make every worker ready for a trial; rank 0 puts pictures of its augmentation on `board`."""
-        self._call(("load", plan, board))
+        self._call(("load", plan, seed, board))
 
     def epoch(self, epoch: int) -> list[dict[str, FoldResult]]:
         """Train and evaluate one epoch; the results of every rank."""
@@ -218,11 +218,11 @@ def _throttled(act: Callable[[], object], every_s: float = 1.0) -> Callable[[], 
 def _obey(worker: "FoldWorker", rank: int, command: tuple[Any, ...]) -> Any:
     verb, *arguments = command
     if verb == "load":
-        plan, board = arguments
-        worker.load(plan)
+        plan, seed, board = arguments
+        worker.load(plan, seed)
         if rank == 0:
             from search.board import write_pictures
 
-            write_pictures(board, plan.policy, worker.training_sets, worker.job.seed)
+            write_pictures(board, plan.policy, worker.training_sets, seed)
         return None
     return getattr(worker, verb)(*arguments)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genimage_core.data.imagenet_class import imagenet_class, synsets
-from genimage_core.data.layout import Layout, Place, list_images
+from genimage_core.data.layout import CLASS_FOLDERS, Layout, Place, list_images
 from genimage_core.data.mini_card import is_simulated
 from genimage_core.data.scenes import LEAVES
 
@@ -31,6 +31,21 @@ def images_by_class(layout: Layout, generator: str, split: str, label: int) -> d
         else:
             name = _subject(place, layout)
         found.setdefault(name, []).append(path)
+    return found
+
+
+def dependent_images(layout: Layout, generator: str, split: str) -> dict[Path, str]:
+    """Name the group of each image whose members are no independent evidence.
+
+    That is the scene in the embedded data set, whose nature and ai images share it; elsewhere the class, as
+    `images_by_class` tells it. Images of which nothing is known are not named.
+    """
+    simulated = is_simulated(layout.root)
+    found: dict[Path, str] = {}
+    for label in range(len(CLASS_FOLDERS)):
+        for name, paths in images_by_class(layout, generator, split, label).items():
+            if name != UNKNOWN:
+                found |= {path: path.stem if simulated else name for path in paths}
     return found
 
 

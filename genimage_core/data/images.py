@@ -24,6 +24,8 @@ def choose_images(
     per_class: int,
     seed: int,
     real_size: tuple[int, int] | None = None,
+    *,
+    skip: int = 0,
 ) -> list[tuple[Path, int]]:
     """Choose `per_class` images of each class of a generator by seed: first all nature, then all ai.
 
@@ -34,6 +36,7 @@ def choose_images(
         per_class: How many of each class.
         seed: Chooses.
         real_size: Choose only reals whose width and height lie within these two, by their headers.
+        skip: Leave out those that would be chosen if so many of each class were asked for.
 
     Raises:
         ValueError: If a class has fewer, or a file belongs to both.
@@ -43,15 +46,16 @@ def choose_images(
     found = [list(layout.images(generator, split, label)) for label in (0, 1)]
     _require_one_label(*found)
     for label, (name, paths) in enumerate(zip(CLASS_FOLDERS, found, strict=True)):
-        if len(paths) < per_class:
+        if len(paths) < skip + per_class:
+            beside = f" beside {skip} others" if skip else ""
             raise ValueError(
                 f"{generator} has {len(paths)} {split} images of {name} under {layout.root}, "
-                f"{per_class} were asked for; lower {key} or add images"
+                f"{per_class}{beside} were asked for; lower {key} or add images"
             )
         order = [int(i) for i in np.random.default_rng([seed, label]).permutation(len(paths))]
         if label == 0 and real_size is not None:
-            order = _within_size(paths, order, per_class, real_size, key)
-        chosen += [(paths[i], label) for i in sorted(order[:per_class])]
+            order = _within_size(paths, order, skip + per_class, real_size, key)
+        chosen += [(paths[i], label) for i in sorted(order[skip : skip + per_class])]
     return chosen
 
 
@@ -120,6 +124,27 @@ def describe_images(layout: Layout, generator: str, split: str, settings: DataSe
     per_class = settings.train_per_class if split == "train" else settings.val_per_class
     chosen = choose_images(layout, generator, split, per_class, seed, settings.real_size)
     return make_recipe(layout.root, generator, split, chosen, settings, seed)
+
+
+def describe_tests(
+    layout: Layout, generator: str, settings: DataSettings, seed: int, *, per_class: int, unseen: bool
+) -> Recipe:
+    """Choose images of the validation split that no search has used, as `describe_images` does.
+
+    Args:
+        layout: Where the images are.
+        generator: Which generator's.
+        settings: As of the search.
+        seed: As of the search.
+        per_class: How many of each class.
+        unseen: Whether the search used none of this generator; else other images than its own are chosen.
+
+    Raises:
+        ValueError: If there are too few.
+    """
+    skip = 0 if unseen else settings.val_per_class
+    chosen = choose_images(layout, generator, "val", per_class, seed, settings.real_size, skip=skip)
+    return make_recipe(layout.root, generator, "val", chosen, settings, seed)
 
 
 def make_recipe(

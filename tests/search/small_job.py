@@ -34,12 +34,13 @@ def make_job(root, folder):
         objective="off_family_accuracy",
         seed=0,
         identities=identities(layout, data),
+        board=folder / "run" / "tensorboard",
     )
 
 
 def identities(layout, data):
     return {
-        (name, split): describe_images(layout, name, split, data, 0).identity
+        (name, split, 0): describe_images(layout, name, split, data, 0).identity
         for name in layout.generators
         for split in SPLITS
     }
@@ -47,7 +48,7 @@ def identities(layout, data):
 
 def work(job, rank=0, world_size=1, plan=PLAN):
     worker = FoldWorker(job, rank, world_size, CPU)
-    worker.load(plan)
+    worker.load(plan, job.seed)
     return worker
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from search.capacity import GroupShape, fitting_workers
 from search.cluster import plan_resources
-from search.space import ResourcesSection
+from search.sections import ResourcesSection
 
 AUTO = ResourcesSection()
 LAPTOP = [{"CPU": 2.0}]

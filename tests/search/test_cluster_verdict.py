@@ -2,7 +2,7 @@ import pytest
 
 from search.cluster_verdict import Node, is_loopback, judge_facts, judge_gpus, judge_images, judge_openness
 from search.node_facts import NodeFacts
-from search.space import ResourcesSection
+from search.sections import ResourcesSection
 
 HERE = NodeFacts({"python": "3.12", "torch": "2.9.0", "timm": "1.0.20"}, {"the run directory (--out)": ""})
 IDENTITIES = {("sd14", "train"): "0a1b", ("sd14", "val"): "2c3d"}

@@ -58,9 +58,9 @@ def test_the_next_trial_starts_anew(job):
     worker = work(job)
     first = numbers(worker.epoch(0))
     worker.epoch(1)
-    worker.load(PLAN)
+    worker.load(PLAN, 0)
     assert numbers(worker.epoch(0)) == first
-    worker.load(TrialPlan(FrequencyPolicy(noise_scale=1.0), TRAINING, 0, "scratch"))
+    worker.load(TrialPlan(FrequencyPolicy(noise_scale=1.0), TRAINING, 0, "scratch"), 0)
     assert numbers(worker.epoch(0)) != first
 
 
@@ -143,7 +143,7 @@ def test_every_trial_starts_from_its_own_base_and_forgets_of_that(job, tmp_path)
     both = work(replace(job, bases={"scratch": job.bases["scratch"], "trained": trained}))
     assert all(math.isnan(result.forgotten) for result in both.epoch(0).values())
     both.save(tmp_path / "plain")
-    both.load(replace(PLAN, base="trained", freeze_depth=5))
+    both.load(replace(PLAN, base="trained", freeze_depth=5), 0)
     assert all(math.isfinite(result.forgotten) for result in both.epoch(0).values())
     both.save(tmp_path / "tuned")
     assert read_info(tmp_path / "plain" / "biggan.safetensors").generators == ("biggan",)

@@ -11,7 +11,8 @@ from ray.tune.search import Searcher
 from search.records import Records
 from search.scheduler import Deadline
 from search.searcher import StudySearch
-from search.space import SearchSection, Space
+from search.sections import SearchSection
+from search.space import Space
 from search.study import build_sampler
 
 OBJECTIVE = "off_family_accuracy"

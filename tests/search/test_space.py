@@ -18,7 +18,8 @@ from genimage_core.settings import DataSettings, DetectorSettings, TrainingSetti
 from genimage_core.showcase import single_operations
 from search.base import Base, base_recipe
 from search.searcher import suggest_parameters
-from search.space import SEARCHABLE, Choices, Range, Space, build_protocol, dump_space, load_space, settle
+from search.sections import Choices, Range
+from search.space import SEARCHABLE, Space, build_protocol, dump_space, load_space, settle
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SPACES = sorted((Path(__file__).parents[2] / "spaces").rglob("*.yaml"))

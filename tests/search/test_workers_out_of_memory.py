@@ -64,14 +64,14 @@ def test_a_checkpoint_of_before_batches_could_be_divided_is_whole(job):
     state = work(job).running[0].state()
     del state["micro_batch"]
     again = work(job).running[0]
-    again.restore(state, again.detector)
+    again.restore(state, again.detector, {})
     assert again.learner.micro_batch is None
 
 
 def test_the_next_trial_starts_with_whole_batches(job):
     worker = limited(job, 2)
     worker.epoch(0)
-    worker.load(PLAN)
+    worker.load(PLAN, 0)
     assert [result.micro_batch for result in worker.epoch(0).values()] == [None, None]
 
 
@@ -81,7 +81,7 @@ def test_the_trial_before_makes_room_for_the_next(job, monkeypatch):
     monkeypatch.setattr(
         folds, "build_detector", lambda *a, **o: held.append(len(worker.running)) or real(*a, **o)
     )
-    worker.load(PLAN)
+    worker.load(PLAN, 0)
     assert held == [0, 0]
 
 
@@ -128,7 +128,7 @@ def test_a_worker_tells_that_memory_is_out_and_lives_on(answers_to, job, tmp_pat
         return detector
 
     monkeypatch.setattr(folds, "build_detector", build)
-    load = ("load", PLAN, tmp_path / "board")
+    load = ("load", PLAN, 0, tmp_path / "board")
     _, failed, _, result = answers_to(load, ("epoch", 0), load, ("epoch", 0))
     assert isinstance(failed, Failure) and numbers(result) == undisturbed
     assert failed.text.startswith(
@@ -142,7 +142,7 @@ def test_memory_that_is_out_anywhere_fails_the_command_only(answers_to, tmp_path
     def fail(*_):
         raise torch.OutOfMemoryError(f"{FULL}\nfor details")
 
-    load, save = ("load", PLAN, tmp_path / "board"), ("save", tmp_path / "saved")
+    load, save = ("load", PLAN, 0, tmp_path / "board"), ("save", tmp_path / "saved")
     with monkeypatch.context() as patched:
         patched.setattr(FoldWorker, verb, fail)
         answers = answers_to(load, save)
@@ -155,4 +155,4 @@ def test_a_lost_device_is_left_to_another_group(answers_to, tmp_path, monkeypatc
 
     monkeypatch.setattr(FoldWorker, "load", fail)
     with pytest.raises(torch.AcceleratorError):
-        answers_to(("load", PLAN, tmp_path / "board"))
+        answers_to(("load", PLAN, 0, tmp_path / "board"))

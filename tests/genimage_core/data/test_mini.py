@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -86,6 +87,11 @@ class TestContent:
         monkeypatch.setattr(mini, "MOST_WORKERS", 1)
         assert tree(ensure_mini(tmp_path, TINY)) == tree(tiny)
 
+    def test_a_larger_data_set_holds_the_smaller_one(self, tiny, tmp_path):
+        larger = replace(TINY, train_per_class=TINY.train_per_class + 1, val_per_class=TINY.val_per_class + 2)
+        images = {name: digest for name, digest in tree(tiny).items() if name != "CARD.md"}
+        assert images.items() < tree(ensure_mini(tmp_path, larger)).items()
+
     def test_every_image_differs(self, larger):
         digests = tree(larger).values()
         assert len(set(digests)) == len(digests)
@@ -105,7 +111,7 @@ class TestContent:
             for split in SPLITS:
                 for path in layout.images(name, split, 0):
                     number, source = re.fullmatch(r"(\d{6})_(\w+)", path.stem).groups()
-                    numbers[number] += 1
+                    numbers[name, split, number] += 1
                     photographs[split].add(source)
         assert set(numbers.values()) == {1}
         assert photographs["train"] & photographs["val"] == {"leaves"}
