@@ -18,13 +18,24 @@ STATES: tuple[State, ...] = ("completed", "stopped", "interrupted", "failed", "r
 class Display:
     """Shows trials done, running, stopped and failed, the best against the baseline, and the time left."""
 
-    def __init__(self, records: Records, trials: int, deadline: float, console: Console) -> None:
-        self._records, self._trials = records, trials
+    def __init__(
+        self, records: Records, trials: int, deadline: float, console: Console, noun: str = "trial"
+    ) -> None:
+        """Begin with nothing to show.
+
+        Args:
+            records: What is shown.
+            trials: How many there will be.
+            deadline: Unix time at which no epoch starts any more.
+            console: Where it is shown.
+            noun: What a trial is called.
+        """
+        self._records, self._trials, self._noun = records, trials, noun
         self._deadline, self._console = deadline, console
         self._bar = Progress(
-            TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+            TextColumn(f"{noun}s"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
         )
-        self._task = self._bar.add_task("trials", total=trials)
+        self._task = self._bar.add_task(f"{noun}s", total=trials)
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=1, transient=True)
 
     def start(self) -> None:
@@ -40,13 +51,13 @@ class Display:
 
     def note_start(self, record: TrialRecord) -> None:
         """Tell that a trial starts, and with what."""
-        self._say(f"trial {record.number:>3} starts: {_settings(record)}")
+        self._say(f"{self._noun} {record.number:>3} starts: {_settings(record)}")
 
     def note_epoch(self, record: TrialRecord) -> None:
         """Tell that a trial has finished an epoch."""
         epoch, value = record.epochs[-1], record.value(self._records.objective)
         self._say(
-            f"trial {record.number:>3} epoch {epoch['epoch']}/{self._records.epochs}  "
+            f"{self._noun} {record.number:>3} epoch {epoch['epoch']}/{self._records.epochs}  "
             f"{self._records.objective} {value:.4f}  in-domain {epoch['in_domain_accuracy']:.4f}  "
             f"loss {epoch['train_loss']:.4f}"
         )
@@ -54,9 +65,9 @@ class Display:
     def note_end(self, record: TrialRecord) -> None:
         """Tell what became of a trial."""
         if not record.error:
-            self._say(f"trial {record.number:>3} {record.state}  |  {self.summary()}")
+            self._say(f"{self._noun} {record.number:>3} {record.state}  |  {self.summary()}")
             return
-        self.note(f"trial {record.number:>3} {record.state}: {record.error}")
+        self.note(f"{self._noun} {record.number:>3} {record.state}: {record.error}")
         self.note(f"  with {_settings(record)}")
         self.note(f"  the full story: {story_of(self._records.run_dir, trial_name(record.number))}")
         self.note(f"  {self.summary()}")
@@ -75,9 +86,13 @@ class Display:
         counts = ", ".join(f"{r.count(s)} {s}" for s in STATES if r.count(s))
         known = r.baseline if r.baseline and r.baseline.epochs else None
         baseline = f"baseline {known.value(r.objective):.4f}" if known else "no baseline yet"
-        best = f"best {r.best.value(r.objective):.4f} (trial {r.best.number})" if r.best else "no best yet"
+        best = (
+            f"best {r.best.value(r.objective):.4f} ({self._noun} {r.best.number})"
+            if r.best
+            else "no best yet"
+        )
         left = self.seconds_left()
-        return f"{counts or 'starting the workers'}; {best}, {baseline}" + (
+        return f"{counts or 'starting the workers'}; {best or 'no best yet'}, {baseline}" + (
             f"; about {_clock(left)} left" if left else ""
         )
 
@@ -96,7 +111,7 @@ class Display:
         ended = len(self._records.trials) - self._records.count("running")
         self._bar.update(self._task, completed=ended)
         table = Table(box=None, pad_edge=False)
-        for column in ("trial", "state", "epoch", self._records.objective, "in-domain"):
+        for column in (self._noun, "state", "epoch", self._records.objective, "in-domain"):
             table.add_column(column, justify="right" if column != "state" else "left")
         for record in self._records.in_order()[-8:]:
             self._add_row(table, record)

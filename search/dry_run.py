@@ -41,6 +41,11 @@ def _print_estimate(checked: Checked, plan: ResourcePlan, console: Console) -> N
         f"  {train_s * 1e3:.1f} ms per training image, {eval_s * 1e3:.1f} ms per evaluated image; "
         f"{full:.0f} s per full trial"
     )
+    if checked.space.finalists.top and "finalists" in checked.steps:
+        section = checked.space.finalists
+        count = (section.top + 1) * section.seeds
+        anew = f"{section.top} finalists and the baseline with {section.seeds} seeds each, {count} trainings"
+        console.print(f"  {anew}: {full * count / plan.concurrent / 60:.1f} min")
     console.print(
         f"  {trials} trials: {stopped / plan.concurrent / 60:.1f} min if early stopping cuts all it can, "
         f"{full * trials / plan.concurrent / 60:.1f} min if nothing is stopped; start-up comes on top"

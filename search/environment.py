@@ -33,7 +33,7 @@ def describe_run(
     return {
         "name": space.name,
         "simulated": inputs.simulated,
-        "command": _command(sys.argv, os.environ.get("GENIMAGE_ROOT"), str(inputs.layout.root)),
+        "command": command_line(str(inputs.layout.root)),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "commit": _commit(),
@@ -92,6 +92,11 @@ def _count_bad(files: Sequence[BadFile]) -> dict[str, int]:
     """Count files by generator, split and class."""
     names = [f"{file.generator} {file.split} {CLASS_FOLDERS[file.label]}" for file in files]
     return {name: names.count(name) for name in sorted(set(names))}
+
+
+def command_line(root: str) -> list[str]:
+    """Return what to type to run this again on images below `root`."""
+    return _command(sys.argv, os.environ.get("GENIMAGE_ROOT"), root)
 
 
 def _command(argv: Sequence[str], from_environment: str | None, root: str) -> list[str]:

@@ -51,6 +51,8 @@ class FoldWorker:
         """
         self.job, self.device, self._beat = job, device, beat
         self.folds = job.folds[rank::world_size]
+        self.seed: int | None = None
+        self.training: dict[str, ImageSet] = {}
         self.validation = self._load("val", job.search, job.seed)
         judged = {name for base in job.bases.values() for name in base.judged}
         self.tests = self.validation | self._load("val", judged - set(self.validation), job.seed)
@@ -61,9 +63,10 @@ class FoldWorker:
 
     def _draw(self, seed: int) -> None:
         """Draw training images and the seeds of the folds."""
-        self.seed, self.training = seed, {}  # what was there makes room first
+        self.seed, self.training = None, {}  # what was there makes room first, for good if this fails
         self.seeds = {fold.name: derive_seed(seed, index) for index, fold in enumerate(self.job.folds)}
         self.training = self._load("train", {g for fold in self.folds for g in fold.train}, seed)
+        self.seed = seed
 
     def _load(self, split: str, names: Iterable[str], seed: int) -> dict[str, ImageSet]:
         return {name: self._load_one(name, split, seed) for name in sorted(names)}

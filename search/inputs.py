@@ -14,12 +14,13 @@ from genimage_core.data.audit import Audit
 from genimage_core.data.batches import BadFile
 from genimage_core.data.decoded import is_decoded
 from genimage_core.data.decoding import readable, require_room
-from genimage_core.data.images import choose_images, describe_images, open_images
+from genimage_core.data.images import choose_images, describe_images, describe_tests, open_images
 from genimage_core.data.layout import SPLITS, Layout, find_layout
 from genimage_core.data.mini import MiniSettings, ensure_mini
 from genimage_core.data.mini_card import is_simulated
 from genimage_core.data.recipe import Recipe, digest
 from genimage_core.data.run_audit import audit_run
+from genimage_core.settings import DataSettings
 from search.space import MINI, Space, is_mini, load_space
 
 Report = Callable[[int, int], None]  # done, total
@@ -49,6 +50,11 @@ class Inputs:
     identities: dict[tuple[str, str], str]
     recipes: tuple[Recipe, ...]
 
+    def searched(self, generators: Sequence[str]) -> list[Recipe]:
+        """Recipes of the validation images of some generators, in their order."""
+        found = {recipe.generator: recipe for recipe in self.recipes if recipe.split == "val"}
+        return [found[name] for name in generators]
+
 
 def choose_root(space_file: Path, given: Path | None) -> str:
     """Decide on the data root: --data, else the space file's, else GENIMAGE_ROOT, else mini."""
@@ -67,15 +73,42 @@ def check_inputs(space: Space, generators: Sequence[str]) -> None:
     if is_mini(space.data.root):
         mini_settings(space)
         return
-    layout = _find(Path(str(space.data.root)), space, generators)
+    layout = find_images(space, generators)
     counts = (space.data.train_per_class, space.data.val_per_class)
     for name in generators:
         for split, count in zip(SPLITS, counts, strict=True):
             choose_images(layout, name, split, count, space.search.seed, space.data.real_size)
 
 
-def _find(root: Path, space: Space, generators: Sequence[str]) -> Layout:
+def check_tests(space: Space) -> None:
+    """Refuse a data root without the images that the finalists of a search are to be tested on.
+
+    Raises:
+        ValueError: With what is missing and what to do.
+    """
+    if is_mini(space.data.root) or not space.finalists.top:
+        return
+    catalog, data, count = space.catalog, space.data, space.finalists.test_per_class
+    searched, sealed = catalog.expand(space.protocol.search), catalog.expand(space.protocol.sealed)
+    try:
+        layout = find_images(space, (*searched, *sealed))
+        for name in (*searched, *sealed):
+            describe_tests(layout, name, data, space.search.seed, per_class=count, unseen=name in sealed)
+    except ValueError as error:
+        raise ValueError(
+            f"finalists: {error}. Lower finalists.test_per_class, seal other generators, or search without "
+            "finalists: --no-finalists"
+        ) from error
+
+
+def find_images(space: Space, generators: Sequence[str], root: Path | None = None) -> Layout:
+    """Find the images of some generators, below another root than the space's if one is given.
+
+    Raises:
+        ValueError: If one is missing.
+    """
     data = space.data
+    root = root or Path(str(data.root))
     layout = find_layout(root, generators, mapping=data.layout, follow_links=data.follow_links)
     layout.require(generators)
     return layout
@@ -84,10 +117,11 @@ def _find(root: Path, space: Space, generators: Sequence[str]) -> Layout:
 def mini_settings(space: Space) -> MiniSettings:
     """Size the embedded data set: as it is by default, larger when the space asks for more images."""
     usual = MiniSettings()
+    tests = space.finalists.test_per_class if space.finalists.top else 0
     return MiniSettings(
         image_size=space.data.image_size,
         train_per_class=max(usual.train_per_class, space.data.train_per_class),
-        val_per_class=max(usual.val_per_class, space.data.val_per_class),
+        val_per_class=max(usual.val_per_class, space.data.val_per_class + tests),
     )
 
 
@@ -98,13 +132,13 @@ def prepare_inputs(space: Space, generators: Sequence[str], cache: Path, console
             root = ensure_mini(cache, mini_settings(space), report)
     else:
         root = Path(str(space.data.root))
-    layout = _find(root, space, generators)
+    layout = find_images(space, generators, root)
     recipes = [
         describe_images(layout, name, split, space.data, space.search.seed)
         for name in generators
         for split in SPLITS
     ]
-    bad = _decode_all(recipes, space, cache, console)
+    bad = decode_all(recipes, space.data, cache, console)
     with progress(console, "looking for shortcuts in the files"):
         audit = audit_run(recipes, space.search.seed, cache)
     for sentence in audit.sentences:
@@ -114,8 +148,8 @@ def prepare_inputs(space: Space, generators: Sequence[str], cache: Path, console
     return Inputs(layout, is_simulated(root), seen, bad, audit, identities, tuple(recipes))
 
 
-def _decode_all(
-    recipes: Sequence[Recipe], space: Space, cache: Path, console: Console
+def decode_all(
+    recipes: Sequence[Recipe], settings: DataSettings, cache: Path, console: Console
 ) -> tuple[BadFile, ...]:
     """Decode what is not in the cache, verify what is, and return what cannot be decoded.
 
@@ -134,7 +168,7 @@ def _decode_all(
             def step(done: int, _: int, before: int = before) -> None:
                 report(before + done, total)
 
-            bad += open_images(recipe, space.data, cache, step).bad
+            bad += open_images(recipe, settings, cache, step).bad
             before += len(recipe.files)
             report(before, total)
     for file in bad[:NAMED]:

@@ -1,6 +1,7 @@
 """Ray Tune's events, turned into records, TensorBoard and the display."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,40 @@ from search.board import Board
 from search.checkpoints import room_for_more, trial_name
 from search.display import Display
 from search.errors import disk_is_full, keep_story, last_line, story_of
-from search.records import Records
+from search.image_scores import keep_scores
+from search.records import Records, TrialRecord
 from search.scheduler import Deadline
 from search.winner import drop_useless
+
+
+def keep_best(records: Records, ended: TrialRecord) -> None:
+    """Keep what a trial of a search says of every image, and the checkpoints of the best trial so far."""
+    keep_scores(records.run_dir, ended)
+    drop_useless(records, but=records.best)
 
 
 class Monitor(Callback):  # type: ignore[misc]
     """Hears of every start, epoch and end of a trial, in the driver."""
 
-    def __init__(self, records: Records, board: Board, display: Display, deadline: Deadline) -> None:
-        self._records, self._board, self._display = records, board, display
-        self._deadline = deadline
+    def __init__(
+        self,
+        records: Records,
+        board: Board,
+        display: Display,
+        deadline: Deadline,
+        tidy: Callable[[Records, TrialRecord], None],
+    ) -> None:
+        """Keep what is told.
+
+        Args:
+            records: Where trials are written down.
+            board: TensorBoard.
+            display: What the user sees.
+            deadline: Called where the disk is full.
+            tidy: Keeps and drops what a trial that has ended left behind.
+        """
+        self.records, self._board, self._display = records, board, display
+        self._deadline, self._tidy = deadline, tidy
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray Tune pickles callbacks with its own state; ours are files and a terminal, made anew by each run.
@@ -28,7 +52,7 @@ class Monitor(Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that a trial starts."""
-        self._display.note_start(self._records.trials[trial.config["number"]])
+        self._display.note_start(self.records.trials[trial.config["number"]])
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -38,10 +62,10 @@ class Monitor(Callback):  # type: ignore[misc]
             self._note_failure(trial, result)
             return
         result = {**result, "matrix": result["table"].matrix, "losses": result["table"].losses}
-        record = self._records.add(trial.config["number"], result)
+        record = self.records.add(trial.config["number"], result)
         self._board.write_epoch(trial_name(record.number), result)
         self._display.note_epoch(record)
-        if not self._deadline.full and not room_for_more(self._records.run_dir):
+        if not self._deadline.full and not room_for_more(self.records.run_dir):
             self._deadline.full = True
             self._display.note("no room for another checkpoint: ending after this epoch")
 
@@ -53,9 +77,9 @@ class Monitor(Callback):  # type: ignore[misc]
         """Note that a trial is tried again after a worker died."""
         cause = self._cause(trial)
         self._ends_search(cause)
-        record = self._records.retry(trial.config["number"], cause)
+        record = self.records.retry(trial.config["number"], cause)
         self._display.note(f"trial {record.number:>3} starts again: {cause}")
-        self._display.note(f"  the full story: {story_of(self._records.run_dir, trial_name(record.number))}")
+        self._display.note(f"  the full story: {story_of(self.records.run_dir, trial_name(record.number))}")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that a trial failed for good."""
@@ -67,7 +91,7 @@ class Monitor(Callback):  # type: ignore[misc]
         if self._ends_search(result["error"]):
             self._deadline.interrupted.add(trial.trial_id)
         else:
-            self._records.trials[trial.config["number"]].error = result["error"]
+            self.records.trials[trial.config["number"]].error = result["error"]
         self._keep(trial, result["story"])
 
     def _ends_search(self, cause: str) -> bool:
@@ -78,20 +102,20 @@ class Monitor(Callback):  # type: ignore[misc]
 
     def settle(self, error: str | None = None) -> None:
         """Note the end of every trial that a search has left running: by an error, or else by the user."""
-        for record in self._records.in_order():
+        for record in self.records.in_order():
             if record.state == "running":
                 self._end(record.number, error=error, interrupted=True)
-        self._records.write_table()
+        self.records.write_table()
 
     def _end(self, number: int, *, error: str | None = None, interrupted: bool = False) -> None:
-        record = self._records.finish(number, error=error, interrupted=interrupted)
+        record = self.records.finish(number, error=error, interrupted=interrupted)
         params = {"role": record.role, **record.config}
         self._board.write_hyperparameters(trial_name(number), params, record.state)
-        drop_useless(self._records, but=self._records.best)
+        self._tidy(self.records, record)
         self._display.note_end(record)
 
     def _keep(self, trial: Any, story: str) -> None:
-        keep_story(story, self._records.run_dir, trial_name(trial.config["number"]))
+        keep_story(story, self.records.run_dir, trial_name(trial.config["number"]))
 
     def _cause(self, trial: Any) -> str:
         """Say on one line why Ray Tune lost a trial; keep the rest."""

@@ -1,6 +1,7 @@
 """Going on with a run that was cut off or is to have more trials; beginning one where another has ended."""
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from search.sections import Choices, Parameter, Value
 from search.space import Space, load_space
 from search.study import restore_study
 
-SPACE, ENVIRONMENT = "space.yaml", "environment.json"
+SPACE, ENVIRONMENT, FINALISTS = "space.yaml", "environment.json", "finalists.json"
 MAY_CHANGE = ("search.trials", "resources.", "data.root")  # none of these changes what a trial gives
 WARM_SHARE = 4  # one in so many trials is taken over from the run before
 Configuration = dict[str, Value]
@@ -41,6 +42,11 @@ def read_resumed(
         raise ValueError(f"{run_dir} holds no run that could go on: it lacks {SPACE} or {ENVIRONMENT}")
     before, space = load_space(path), load_space(wanted or path, overrides)
     changed = _differences(before.model_dump(mode="json"), space.model_dump(mode="json"))
+    if "search.trials" in changed and (run_dir / FINALISTS).exists():
+        raise ValueError(
+            f"{run_dir} has chosen its finalists, so its search is over ({changed['search.trials']}). For "
+            f"more trials begin a new run that takes over its best configurations: --warm-start {run_dir}"
+        )
     refused = [line for key, line in changed.items() if not key.startswith(MAY_CHANGE)]
     if refused:
         raise ValueError(
@@ -97,6 +103,12 @@ def reopen(records: Records, study: Path, name: str) -> None:
         restore_study(study, name, records)
 
 
+def drop_ray_state(run_dir: Path) -> None:
+    """Drop what Ray has left behind, of which nothing is ever read."""
+    for name in ("tune", "workers"):
+        shutil.rmtree(run_dir / name, ignore_errors=True)
+
+
 def _complete_lines(records: Records) -> None:
     """Write the line of every trial that had ended, but died before it was written."""
     path = records.run_dir / LINES
@@ -140,11 +152,20 @@ def write_json(path: Path, content: object) -> None:
     partial.replace(path)
 
 
-def read_taken_over(run_dir: Path) -> list[Configuration]:
-    """Return what a run that is resumed had taken over from another."""
+def read_taken_over(run_dir: Path) -> tuple[list[Configuration], list[str]]:
+    """Return what a run that is resumed had taken over from another: configurations, opened generators."""
     environment = json.loads((run_dir / ENVIRONMENT).read_text(encoding="utf-8"))
-    taken: list[Configuration] = environment.get("warm_start", {}).get("first", [])
-    return taken
+    taken = environment.get("warm_start", {})
+    return taken.get("first", []), taken.get("opened", [])
+
+
+def read_opened(run_dir: Path) -> list[str]:
+    """Return the sealed generators that a run, or one that it was warm-started from, has opened."""
+    path = run_dir / FINALISTS
+    summary = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    opened = (summary.get("seal") or {}).get("generators", [])
+    before = read_taken_over(run_dir)[1] if (run_dir / ENVIRONMENT).exists() else []
+    return list(dict.fromkeys([*before, *opened]))
 
 
 def take_over(run_dir: Path, space: Space) -> list[Configuration]:

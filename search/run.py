@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from rich.console import Console
 
@@ -18,8 +18,8 @@ from search.cluster_checks import check_cluster
 from search.dry_run import print_plan
 from search.errors import disk_is_full, keep_traceback, one_line
 from search.inputs import choose_root
-from search.resume import read_resumed, read_taken_over, take_over
-from search.session import Checked, check, conclude, execute, plan_for
+from search.resume import read_opened, read_resumed, read_taken_over, take_over
+from search.session import Checked, Step, check, conclude, execute, plan_for
 from search.space import MINI, Space, load_space
 
 DESCRIPTION = """\
@@ -52,7 +52,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--time-budget",
         type=duration,
         metavar="T",
-        help="search this long, then start no epoch: 90s, 30m, 8h",
+        help="search this long, then start no epoch: 90s, 30m, 8h; finalists come on top",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the whole search")
     parser.add_argument(
@@ -67,6 +67,17 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="RUN_DIR",
         help="try the best configurations of that run first, as far as the space allows them",
     )
+    parser.add_argument(
+        "--no-finalists",
+        action="store_true",
+        help="end with the search: train nothing anew, leave sealed generators sealed",
+    )
+    parser.add_argument(
+        "--finalists-only",
+        type=Path,
+        metavar="RUN_DIR",
+        help="of a search that has ended, train the best configurations anew and open the seal",
+    )
     parser.add_argument("--address", metavar="A", help="join a Ray cluster: auto or HOST:PORT")
     parser.add_argument(
         "--dry-run", action="store_true", help="show what would be done and how long it takes; train nothing"
@@ -78,12 +89,17 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def _require_sense(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """Refuse what cannot be asked for together."""
-    if arguments.resume is None and arguments.space is None:
-        parser.error("--space FILE says what to search, or --resume RUN_DIR what to go on with")
-    if arguments.resume is not None:
-        for name in ("out", "seed", "warm_start"):
-            if getattr(arguments, name) is not None:
-                parser.error(f"--{name.replace('_', '-')} is for a new run, not for --resume")
+    if arguments.resume is None and arguments.finalists_only is None:
+        if arguments.space is None:
+            parser.error("--space FILE says what to search, or --resume RUN_DIR what to go on with")
+        return
+    if arguments.finalists_only is not None and (arguments.resume is not None or arguments.no_finalists):
+        parser.error("--finalists-only goes with neither --resume nor --no-finalists")
+    going_on = "--resume" if arguments.finalists_only is None else "--finalists-only"
+    refused = ("out", "seed", "warm_start", *(() if arguments.resume else ("trials", "time_budget")))
+    for name in refused:
+        if getattr(arguments, name) is not None:
+            parser.error(f"--{name.replace('_', '-')} does not go with {going_on}")
 
 
 def duration(text: str) -> float:
@@ -111,8 +127,16 @@ def check_new(arguments: argparse.Namespace) -> Checked:
         ValueError: On the first thing that is impossible.
     """
     space = read_space(arguments)
-    first = take_over(arguments.warm_start, space) if arguments.warm_start else []
-    return check(space, new_run_dir(arguments.out, space), arguments.address, first=first)
+    before = arguments.warm_start
+    first, opened = (take_over(before, space), read_opened(before)) if before else ([], [])
+    run_dir = new_run_dir(arguments.out, space)
+    return check(space, run_dir, arguments.address, steps=_steps(arguments), first=first, opened=opened)
+
+
+def _steps(arguments: argparse.Namespace) -> tuple[Step, ...]:
+    if arguments.finalists_only:
+        return ("finalists",)
+    return ("search",) if arguments.no_finalists else get_args(Step)
 
 
 def check_resumed(arguments: argparse.Namespace, console: Console) -> Checked:
@@ -121,12 +145,24 @@ def check_resumed(arguments: argparse.Namespace, console: Console) -> Checked:
     Raises:
         ValueError: On the first thing that is impossible.
     """
-    run_dir = arguments.resume.absolute()
+    run_dir = (arguments.resume or arguments.finalists_only).absolute()
     root = str(arguments.data.absolute()) if arguments.data and str(arguments.data) != MINI else None
     space, changed = read_resumed(run_dir, arguments.space, _overrides(arguments, root))
     for line in changed:
         console.print(f"changed: {line}", markup=False)
-    return check(space, run_dir, arguments.address, resumed=True, first=read_taken_over(run_dir))
+    first, opened = read_taken_over(run_dir)
+    steps = _steps(arguments)
+    return check(space, run_dir, arguments.address, steps=steps, resumed=True, first=first, opened=opened)
+
+
+def tell_opened(checked: Checked, console: Console) -> None:
+    """Say which of the sealed generators are so in name only."""
+    opened = [name for name in checked.protocol.sealed if name in checked.opened]
+    if opened:
+        console.print(
+            f"no longer sealed: {', '.join(opened)}: the run that this one takes its first configurations "
+            "from has opened them, so what they say of these is no test of something never seen"
+        )
 
 
 def new_run_dir(given: Path | None, space: Space) -> Path:
@@ -160,7 +196,9 @@ def main(argv: list[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace, started: float) -> int:
     console = Console(soft_wrap=True, highlight=False)
     try:
-        checked = check_resumed(arguments, console) if arguments.resume else check_new(arguments)
+        goes_on = arguments.resume or arguments.finalists_only
+        checked = check_resumed(arguments, console) if goes_on else check_new(arguments)
+        tell_opened(checked, console)
     except (ValueError, OSError) as error:
         return _refuse(error)
     with ExitStack() as stack:

@@ -1,12 +1,11 @@
 """One run from a validated space to the report: data, base, search, winner."""
 
 import math
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from ray import tune
 from rich.console import Console
@@ -18,18 +17,22 @@ from genimage_core.protocol import Protocol, hold_out
 from genimage_core.settings import require
 from reports.render import write_report
 from search.base import Base, BaseTask, find_bases, prepare_base
-from search.board import Board
 from search.capacity import Capacity
 from search.cluster import ResourcePlan, plan_resources
-from search.display import Display
-from search.environment import describe_run
-from search.inputs import Inputs, check_inputs, prepare_inputs, write_left_out
+from search.environment import command_line, describe_run
+from search.final_scores import open_seal, score_finalists
+from search.final_training import train_finalists
+from search.finalists import begin_summary, can_be_compared, describe_finalists, read_summary
+from search.image_scores import IMAGES, SCORES, tabulate_images, write_table
+from search.inputs import Inputs, check_inputs, check_tests, find_images, prepare_inputs, write_left_out
 from search.job import Job, ReadyBase
+from search.live import live, note_room
 from search.records import Records
 from search.resume import (
     ENVIRONMENT,
     SPACE,
     Configuration,
+    drop_ray_state,
     reopen,
     require_same,
     sole_writer,
@@ -40,7 +43,9 @@ from search.sections import ResourcesSection
 from search.space import Space, build_protocol, dump_space
 from search.trial import DetectorTrial
 from search.tuning import run_search
-from search.winner import keep_winner
+from search.winner import keep_finalist, keep_winner
+
+Step = Literal["search", "finalists"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class Checked:
         address: Ray cluster to join; None for an instance of its own.
         resumed: Whether the run directory holds the beginning of this run.
         first: Configurations to try right after the baseline.
+        opened: Sealed generators that the run had opened from which these come.
+        steps: What is done: the search, its finalists, or one after the other.
     """
 
     space: Space
@@ -68,6 +75,13 @@ class Checked:
     address: str | None
     resumed: bool = False
     first: tuple[Configuration, ...] = ()
+    opened: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = get_args(Step)
+
+    @property
+    def searches(self) -> bool:
+        """Whether trials of the search are run: not any more, once its finalists are chosen."""
+        return "search" in self.steps and read_summary(self.run_dir) is None
 
 
 @dataclass(frozen=True)
@@ -90,10 +104,12 @@ def check(
     run_dir: Path,
     address: str | None,
     *,
+    steps: Sequence[Step] = get_args(Step),
     resumed: bool = False,
     first: Sequence[Configuration] = (),
+    opened: Sequence[str] = (),
 ) -> Checked:
-    """Check detector, base, protocol and data.
+    """Check detector, base, protocol and data; the arguments are those of `Checked`.
 
     Raises:
         ValueError: On the first that is impossible.
@@ -102,6 +118,8 @@ def check(
     check_inputs(
         space, space.catalog.expand(space.protocol.search)
     )  # before the base: that may need the network
+    if "finalists" in steps:
+        check_tests(space)
     bases = find_bases(space)
     seen = tuple(dict.fromkeys(name for base in bases.values() for name in base.generators))
     protocol = build_protocol(space, seen)
@@ -112,7 +130,19 @@ def check(
         check_inputs(space, to_train)
     generators = tuple(dict.fromkeys((*protocol.search, *to_train)))
     cache = cache_folder().absolute()
-    return Checked(space, protocol, bases, generators, run_dir, cache, address, resumed, tuple(first))
+    return Checked(
+        space=space,
+        protocol=protocol,
+        bases=bases,
+        generators=generators,
+        run_dir=run_dir,
+        cache=cache,
+        address=address,
+        resumed=resumed,
+        first=tuple(first),
+        opened=tuple(opened),
+        steps=tuple(steps),
+    )
 
 
 def _check_patience(space: Space, protocol: Protocol, bases: Mapping[str, Base]) -> None:
@@ -155,11 +185,46 @@ def execute(
     with sole_writer(run_dir):
         description = describe_run(space, checked.protocol, checked.bases, inputs, nodes)
         records = _open_records(checked, description, inputs, console)
-        records.open_session(started, plan.shape.workers * plan.concurrent, plan.concurrent)
+        if checked.searches:
+            records.open_session(started, plan.shape.workers * plan.concurrent, plan.concurrent)
         job = _build_job(checked, inputs, plan, console)
         deadline = Deadline(time.time() + (time_budget or math.inf))
-        _search(checked, job, plan, records, deadline, console)
+        if checked.searches:
+            _search(checked, job, plan, records, deadline, console)
+        if not (deadline.called or deadline.full):
+            deadline.at = math.inf  # a budget is the search's
+            _try_finalists(checked, job, plan, inputs, records, deadline, console)
     return Searched(records, deadline.called, deadline.full)
+
+
+def _try_finalists(
+    checked: Checked,
+    job: Job,
+    plan: ResourcePlan,
+    inputs: Inputs,
+    records: Records,
+    deadline: Deadline,
+    console: Console,
+) -> None:
+    """Train the best configurations and the baseline anew, then open the seal."""
+    space, run_dir = checked.space, checked.run_dir
+    if "finalists" not in checked.steps or not space.finalists.top:
+        return
+    sealed = checked.protocol.sealed
+    opened, simulated = checked.opened, inputs.simulated
+    summary = begin_summary(space, records, sealed=sealed, opened_before=opened, simulated=simulated)
+    if summary is None:
+        console.print("no finalists: the search completed no configuration, or not the baseline")
+        return
+    console.print(describe_finalists(summary), markup=False)
+    if not train_finalists(job, space, summary, plan, deadline, console):
+        return
+    if not can_be_compared(summary):
+        console.print("no seed with which both winner and baseline could be trained: the seal stays closed")
+        return
+    open_seal(run_dir, summary, command_line(str(inputs.layout.root)))
+    layout = find_images(space, (*job.search, *sealed), inputs.layout.root)
+    score_finalists(job, summary, layout, plan.shape, console)
 
 
 def _open_records(
@@ -172,15 +237,19 @@ def _open_records(
             console.print(f"not as before: {line}", markup=False)
     else:
         write_left_out(inputs.bad, run_dir)
-        taken_over = {"warm_start": {"first": list(checked.first)}} if checked.first else {}
+        write_table(
+            tabulate_images(inputs.layout, inputs.searched(checked.protocol.search), inputs.bad, "val"),
+            run_dir / SCORES / IMAGES,
+        )
+        before = {"first": list(checked.first), "opened": list(checked.opened)}
+        taken_over = {"warm_start": before} if checked.first else {}
         write_json(run_dir / ENVIRONMENT, {**description, **taken_over})
     (run_dir / SPACE).write_text(dump_space(space), encoding="utf-8")
     records = Records(run_dir, space.search.objective, space.training.epochs)
-    if checked.resumed:
+    if checked.searches and checked.resumed:
         reopen(records, run_dir / "study.db", space.name)
         (run_dir / "timing.json").unlink(missing_ok=True)  # the run is not finished any more
-        for scratch in ("tune", "workers"):  # Ray's own state, of which nothing is read
-            shutil.rmtree(run_dir / scratch, ignore_errors=True)
+        drop_ray_state(run_dir)
     return records
 
 
@@ -192,6 +261,7 @@ def conclude(checked: Checked, searched: Searched, console: Console) -> int:
     """
     records, run_dir = searched.records, checked.run_dir
     missing = keep_winner(checked.space, records)
+    keep_finalist(run_dir)
     if missing:
         console.print(f"cut off before these detectors of the best trial were saved: {', '.join(missing)}")
     console.print(f"report {write_report(run_dir)}")
@@ -247,31 +317,17 @@ def _make_ready(
 def _search(
     checked: Checked, job: Job, plan: ResourcePlan, records: Records, deadline: Deadline, console: Console
 ) -> None:
-    space, first = checked.space, checked.first
-    board = Board(job.board)
-    display = Display(records, space.search.trials, deadline.at, console)
-    display.note(f"run directory {job.run_dir}")
-    display.note(f"watch it with: tensorboard --logdir {job.board}")
-
-    def tell_room(nodes: int, trials: int) -> None:
-        records.note_room(trials)
-        display.note(f"nodes have joined or left, there are {nodes} now: room for {trials} trials at a time")
-
-    display.start()
-    try:
+    space = checked.space
+    with live(job, records, space.search.trials, deadline, console) as (board, display):
+        display.note(f"run directory {job.run_dir}")
+        display.note(f"watch it with: tensorboard --logdir {job.board}")
         run_search(
             space,
             tune.with_parameters(DetectorTrial, job=job, space=space, shape=plan.shape),
             deadline,
-            limit=Capacity(plan.shape, plan.concurrent, space.search.trials, tell_room),
+            limit=Capacity(plan.shape, plan.concurrent, space.search.trials, note_room(records, display)),
             records=records,
             board=board,
             display=display,
-            first=first,
+            first=checked.first,
         )
-    except KeyboardInterrupt:
-        display.note("ended at once; once more ends without a report")
-    finally:
-        display.stop()
-        board.close()
-        write_json(job.run_dir / "timing.json", records.timing())

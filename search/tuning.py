@@ -10,13 +10,15 @@ from typing import Any
 
 from optuna.exceptions import StorageInternalError
 from ray import tune
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
 
 from search.board import Board
 from search.checkpoints import trial_name
 from search.cluster import TRIAL_MEMORY_BYTES
 from search.display import Display
 from search.errors import one_line
-from search.monitor import Monitor
+from search.monitor import Monitor, keep_best
 from search.records import Records
 from search.resume import Configuration
 from search.scheduler import Deadline, build_scheduler
@@ -52,23 +54,47 @@ def run_search(
     ahead = space.search.trials - sum(record.state != "running" for record in records.in_order())
     if ahead <= 0:
         return
-    run_dir = records.run_dir
-    searcher = StudySearch(space, run_dir / "study.db", deadline, records, first, limit)
-    monitor = Monitor(records, board, display, deadline)
+    searcher = StudySearch(space, records.run_dir / "study.db", deadline, records, first, limit)
+    monitor = Monitor(records, board, display, deadline, keep_best)
+    scheduler = build_scheduler(space, records)
+    run_trials(trainable, ahead, searcher, scheduler, monitor, deadline, at_end=searcher.settle)
+
+
+def run_trials(
+    trainable: Any,
+    trials: int,
+    searcher: Searcher,
+    scheduler: TrialScheduler,
+    monitor: Monitor,
+    deadline: Deadline,
+    *,
+    at_end: Callable[[], None] = lambda: None,
+) -> None:
+    """Let Ray Tune run what a searcher suggests, until it has no more or the user wants no more.
+
+    Args:
+        trainable: As of `run_search`.
+        trials: How many are suggested at most.
+        searcher: Suggests them, and holds them back while there is no room.
+        scheduler: Stops them early, or not.
+        monitor: Hears of everything; its records say where all is kept.
+        deadline: When no trial goes on to another epoch.
+        at_end: Called once no trial is under way any more, whatever ended them.
+    """
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"memory": TRIAL_MEMORY_BYTES}),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=build_scheduler(space, records),
-            num_samples=ahead,
-            max_concurrent_trials=ahead,  # the searcher knows better; without, trials would start in turn
+            scheduler=scheduler,
+            num_samples=trials,
+            max_concurrent_trials=trials,  # the searcher knows better; without, trials would start in turn
             reuse_actors=True,
             trial_name_creator=_name,
             trial_dirname_creator=lambda trial: f"{_name(trial)}_{trial.trial_id}",
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=str(run_dir),
+            storage_path=str(monitor.records.run_dir),
             callbacks=[monitor],
             stop=deadline,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
@@ -84,14 +110,14 @@ def run_search(
         cause = one_line(error)
         raise
     finally:
-        _settle(monitor, searcher, cause)
+        _settle(monitor, at_end, cause)
 
 
-def _settle(monitor: Monitor, searcher: StudySearch, cause: str | None) -> None:
+def _settle(monitor: Monitor, at_end: Callable[[], None], cause: str | None) -> None:
     """Note the end of what was running; on a disk that is full `--resume` does so, once there is room."""
     try:
         monitor.settle(cause)
-        searcher.settle()
+        at_end()
     except (OSError, StorageInternalError):
         if cause is None:
             raise

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from search.checkpoints import folder_of, trial_name
+from search.finalists import FOLDER, read_summary
 from search.records import Records, TrialRecord
 from search.space import Space, dump_space
 
@@ -36,13 +37,26 @@ def _keep_detectors(best: TrialRecord, run_dir: Path) -> None:
     target, source = run_dir / "best", folder_of(run_dir, best.number) / f"epoch_{best.reached}"
     said = target / "trial.json"
     trial = {"trial": best.number, "epoch": best.reached}
-    if said.exists() and json.loads(said.read_text(encoding="utf-8")) == trial:
+    if said.exists() and trial.items() <= json.loads(said.read_text(encoding="utf-8")).items():
         return
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     for path in sorted(source.glob("*.safetensors")):
         shutil.copy(path, target / path.name)
     said.write_text(json.dumps(trial) + "\n", encoding="utf-8")
+
+
+def keep_finalist(run_dir: Path) -> None:
+    """Put the detectors that were trained anew in the place of the search's: theirs are the final scores."""
+    summary, source = read_summary(run_dir), run_dir / FOLDER / "best"
+    if summary is None or not source.exists():
+        return
+    winner, target = summary["configurations"][1], run_dir / "best"
+    target.mkdir(exist_ok=True)
+    for path in source.glob("*.safetensors"):
+        shutil.copy(path, target / path.name)
+    trial = {"trial": winner["trial"], "epoch": summary["epochs"], "finalist": winner["name"]}
+    (target / "trial.json").write_text(json.dumps(trial) + "\n", encoding="utf-8")
 
 
 def _weights(run_dir: Path, fold: str) -> Path:

@@ -18,6 +18,7 @@ SPACE = {
     "base_training": {"epochs": 1, "batch_size": 16, "learning_rate": 1e-3},
     "search": {"trials": 2, "scheduler": "none", "objective": "off_family_accuracy"},
     "resources": {"workers_per_trial": 2},
+    "finalists": {"top": 0},
     "space": {
         "mask_kind": "ring",
         "mask_radius": {"low": 0.1, "high": 0.3},

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from search.board import Board
 from search.display import Display
 from search.job import EpochTable
-from search.monitor import Monitor
+from search.monitor import Monitor, keep_best
 from search.records import Records
 from search.scheduler import Deadline
 
@@ -41,7 +41,7 @@ class Search:
         self.display = Display(self.records, 4, math.inf, console)
         self.board = Board(run_dir / "tensorboard")
         self.deadline = Deadline(math.inf)
-        self.monitor = Monitor(self.records, self.board, self.display, self.deadline)
+        self.monitor = Monitor(self.records, self.board, self.display, self.deadline, keep_best)
 
     def start(self, trial):
         if trial.config["number"] not in self.records.trials:  # the searcher has noted it before
