@@ -86,11 +86,7 @@ class Display:
         counts = ", ".join(f"{r.count(s)} {s}" for s in STATES if r.count(s))
         known = r.baseline if r.baseline and r.baseline.epochs else None
         baseline = f"baseline {known.value(r.objective):.4f}" if known else "no baseline yet"
-        best = (
-            f"best {r.best.value(r.objective):.4f} ({self._noun} {r.best.number})"
-            if r.best
-            else "no best yet"
-        )
+        best = f"best {r.best.value(r.objective):.4f} ({self._noun} {r.best.number})" if r.best else ""
         left = self.seconds_left()
         return f"{counts or 'starting the workers'}; {best or 'no best yet'}, {baseline}" + (
             f"; about {_clock(left)} left" if left else ""
