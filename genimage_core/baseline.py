@@ -16,7 +16,8 @@ from genimage_core.degrade import DEGRADATIONS
 from genimage_core.detectors.catalogue import find_detector
 from genimage_core.detectors.checkpoint import save_checkpoint
 from genimage_core.detectors.info import CheckpointInfo
-from genimage_core.evaluation import Logits, calibrate, predict
+from genimage_core.evaluation import calibrate, predict
+from genimage_core.metrics import Logits
 from genimage_core.protocol import Fold
 from genimage_core.settings import DataSettings, TrainingSettings, derive_seed
 

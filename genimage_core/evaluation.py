@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -12,10 +11,8 @@ from torch import Tensor, nn
 from genimage_core.calibration import fit_temperature
 from genimage_core.data.batches import ImageSet
 from genimage_core.device import autocast, halve_until_it_fits, out_of_memory_means
-from genimage_core.metrics import Scores, score
+from genimage_core.metrics import Logits, Scores, score
 from genimage_core.training import read_batch
-
-Logits: TypeAlias = dict[str, NDArray[np.float32]]  # by generator, each (N,)
 
 
 def predict(

@@ -8,8 +8,8 @@ from typing import Any, cast
 from genimage_core.curriculum import learnt_at
 from genimage_core.data.batches import ImageSet, join
 from genimage_core.detectors.detector import Detector
-from genimage_core.evaluation import Logits, calibrate, predict, score_all
-from genimage_core.metrics import Scores
+from genimage_core.evaluation import calibrate, predict, score_all
+from genimage_core.metrics import Logits, Scores
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import Fold
 from genimage_core.settings import TrainingSettings

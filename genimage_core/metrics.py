@@ -1,9 +1,12 @@
 """PURE: from logits and labels to the numbers of a report. Label 1 = fake, logit > 0 = called fake."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+Logits: TypeAlias = dict[str, NDArray[np.float32]]  # by generator, each (N,)
 
 
 @dataclass(frozen=True)

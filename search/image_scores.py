@@ -10,7 +10,7 @@ from genimage_core.data.batches import BadFile
 from genimage_core.data.image_class import dependent_images
 from genimage_core.data.layout import Layout
 from genimage_core.data.recipe import Recipe
-from genimage_core.evaluation import Logits
+from genimage_core.metrics import Logits
 from search.checkpoints import folder_of, trial_name
 from search.records import TrialRecord
 

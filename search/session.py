@@ -118,8 +118,6 @@ def check(
     check_inputs(
         space, space.catalog.expand(space.protocol.search)
     )  # before the base: that may need the network
-    if "finalists" in steps:
-        check_tests(space)
     bases = find_bases(space)
     seen = tuple(dict.fromkeys(name for base in bases.values() for name in base.generators))
     protocol = build_protocol(space, seen)
@@ -129,6 +127,8 @@ def check(
     if to_train:
         check_inputs(space, to_train)
     generators = tuple(dict.fromkeys((*protocol.search, *to_train)))
+    if "finalists" in steps:
+        check_tests(space)
     cache = cache_folder().absolute()
     return Checked(
         space=space,

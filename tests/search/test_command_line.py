@@ -18,6 +18,7 @@ SPACE = {
     "protocol": {"search": ["sd14", "biggan"], "sealed": ["vqdm"]},
     "detector": {"name": "swin_nano", "base": "scratch"},
     "search": {"trials": 2},
+    "finalists": {"top": 0},
     "space": {"noise_scale": {"low": 0.1, "high": 0.3}},
 }
 
@@ -189,6 +190,45 @@ def test_an_interrupt_before_the_search_ends_quietly(call, two_cores, monkeypatc
 
     monkeypatch.setattr(run, "execute", interrupt)
     assert call() == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize("test_per_class, named", [(2, "vqdm"), (1, "at least 2"), (9, "9 beside 2 others")])
+def test_finalists_need_images_that_no_trial_sees(
+    call, tmp_path, two_cores, write_tree, test_per_class, named
+):
+    if count == 9:
+        write_tree(tmp_path / "GenImage", ["vqdm"])
+    wanted = {"finalists": {"top": 1, "test_per_class": count}}
+    assert_refused(call(sections=wanted), tmp_path, "finalists", named)
+
+
+def test_without_finalists_sealed_generators_need_not_be_there(call, two_cores, monkeypatch):
+    steps = []
+
+    def execute(checked, *arguments, **options):
+        steps.append(checked.steps)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "execute", execute)
+    call("--no-finalists", sections={"finalists": {"top": 1, "test_per_class": 2}})
+    assert steps == [("search",)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--finalists-only", "runs/a", "--resume", "runs/a"],
+        ["--finalists-only", "runs/a", "--no-finalists"],
+        ["--finalists-only", "runs/a", "--trials", "3"],
+        ["--finalists-only", "runs/a", "--seed", "3"],
+        ["--resume", "runs/a", "--out", "runs/b"],
+        [],
+    ],
+)
+def test_what_cannot_be_asked_for_together(options, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run.parse_arguments(options)
+    assert "--" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_missing_data_root_is_named(call, tmp_path):

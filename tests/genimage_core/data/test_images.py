@@ -8,7 +8,7 @@ from PIL import Image
 from genimage_core.data import decoding
 from genimage_core.data.alignment import reencode
 from genimage_core.data.batches import BadFile
-from genimage_core.data.images import choose_images, load_images
+from genimage_core.data.images import choose_images, describe_images, describe_tests, load_images
 from genimage_core.data.layout import find_layout
 from genimage_core.data.pixels import decode, read_quality
 from genimage_core.data.recipe import digest
@@ -60,6 +60,28 @@ def test_images_are_chosen_by_seed(folder):
         sorted(everything) == sorted(choose_images(layout_of(folder), "adm", "train", 6, seed=2))
         and len(everything) == 12
     )
+
+
+@pytest.mark.parametrize("unseen", [True, False])
+def test_images_for_tests_are_none_that_the_search_uses(folder, unseen):
+    layout, settings = layout_of(folder), replace(SETTINGS, val_per_class=2)
+    tests = describe_tests(layout, "adm", settings, 3, per_class=1, unseen=unseen)
+    searched = describe_images(layout, "adm", "val", settings, 3)
+    assert [file.label for file in tests.files] == [0, 1]
+    shared = {file.path for file in tests.files} & {file.path for file in searched.files}
+    assert len(shared) == (2 if unseen else 0), "of a generator that the search knows nothing of, all will do"
+
+
+def test_too_few_images_for_tests_are_counted_beside_those_of_the_search(folder):
+    with pytest.raises(ValueError, match=r"3 val images of nature .* 2 beside 2 others were asked for"):
+        describe_tests(layout_of(folder), "adm", SETTINGS, 0, per_class=2, unseen=False)
+
+
+def test_what_is_left_out_are_reals_of_the_size_that_is_asked_for(biased):
+    chosen = [
+        choose_images(layout_of(biased), "adm", "train", 1, 0, (34, 42), skip=skip)[0] for skip in range(3)
+    ]
+    assert {path.name for path, _ in chosen} == {"001.JPEG", "002.JPEG", "003.JPEG"}
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
