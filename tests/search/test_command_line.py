@@ -192,10 +192,8 @@ def test_an_interrupt_before_the_search_ends_quietly(call, two_cores, monkeypatc
     assert call() == (130, "interrupted\n")
 
 
-@pytest.mark.parametrize("test_per_class, named", [(2, "vqdm"), (1, "at least 2"), (9, "9 beside 2 others")])
-def test_finalists_need_images_that_no_trial_sees(
-    call, tmp_path, two_cores, write_tree, test_per_class, named
-):
+@pytest.mark.parametrize("count, named", [(2, "vqdm"), (1, "2"), (9, "9 beside 2 others")])
+def test_finalists_need_images_that_no_trial_sees(call, tmp_path, two_cores, write_tree, count, named):
     if count == 9:
         write_tree(tmp_path / "GenImage", ["vqdm"])
     wanted = {"finalists": {"top": 1, "test_per_class": count}}
