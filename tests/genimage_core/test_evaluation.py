@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from genimage_core import evaluation
 from genimage_core.data.batches import ImageSet
 from genimage_core.detectors.detector import build_detector
 from genimage_core.evaluation import evaluate, predict
@@ -42,9 +43,10 @@ def test_evaluating_does_not_train(detector, data):
     assert all(parameter.grad is None for parameter in detector.parameters())
 
 
-def test_every_generator_gets_its_scores(detector, data):
+def test_every_generator_gets_its_scores(detector, data, monkeypatch):
     other = ImageSet((data.shards[0][::-1].copy(),), data.labels, "reversed")
-    got = evaluate(detector, {"adm": data, "glide": other}, batch_size=4)
+    monkeypatch.setitem(evaluation.AT_ONCE, "cpu", 4)
+    got = evaluate(detector, {"adm": data, "glide": other})
     assert list(got) == ["adm", "glide"]
     assert got["adm"] == score(predict(detector, data, 4), data.labels)
     assert got["glide"] == score(predict(detector, other, 4), data.labels)
