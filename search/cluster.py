@@ -26,6 +26,7 @@ TRIAL_MEMORY_BYTES = 64 * 2**20  # a trial actor reserves memory instead of a CP
 MAX_CPU_TRIALS = 4
 ROOM_FOR_LOGS_BYTES = 256 * 2**20
 CONNECT_S = 30.0
+START_ATTEMPTS = 3
 
 # Ray reads these in every process, so they go into the driver and into the runtime environment.
 ENVIRONMENT = {
@@ -83,7 +84,7 @@ def ray_session(address: str | None, run_dir: Path) -> Iterator[list[dict[str, f
             if address:
                 _join(address, folder)
             else:
-                _start(_own_instance(folder))
+                _start_own(folder)
             _log_to_file(folder / "driver.log")
             yield living_nodes()
         finally:
@@ -98,6 +99,17 @@ def ray_session(address: str | None, run_dir: Path) -> Iterator[list[dict[str, f
 def _start(where: Mapping[str, Any], **environment: str) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     ray.init(runtime_env={"env_vars": dict(ENVIRONMENT), **environment}, **where, **quiet)
+
+
+def _start_own(folder: Path) -> None:
+    """Start our own instance; once more where the machine was too busy for the 30 s that Ray grants."""
+    for attempts_left in reversed(range(START_ATTEMPTS)):
+        try:
+            return _start(_own_instance(folder))
+        except Exception as error:  # Ray has no class of its own for it
+            if not attempts_left or "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
 
 
 def _join(address: str, folder: Path) -> None:

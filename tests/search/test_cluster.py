@@ -3,6 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from search import cluster
 from search.capacity import GroupShape, fitting_workers
 from search.cluster import plan_resources
 from search.sections import ResourcesSection
@@ -174,3 +175,35 @@ def test_fitting_workers(nodes, shape, count):
 )
 def test_the_base_is_made_on_one_machine(nodes, section, cpus):
     assert plan_resources(nodes, ResourcesSection(**section), 4, 10).base_cpus == cpus
+
+
+@pytest.mark.parametrize(
+    "errors, left", [([], 1), (["The current node timed out during startup."] * 2, 3), (["no disk"], 1)]
+)
+def test_a_busy_machine_gets_another_try(monkeypatch, tmp_path, errors, left):
+    calls = []
+
+    def init(**options):
+        calls.append(options)
+        if len(calls) <= len(errors):
+            raise RuntimeError(errors[len(calls) - 1])
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    monkeypatch.setattr(cluster.ray, "shutdown", lambda: None)
+    monkeypatch.setattr(cluster, "_own_instance", lambda folder: {})  # it sets variables for good
+    if errors == ["no disk"]:
+        with pytest.raises(RuntimeError, match="no disk"):
+            cluster._start_own(tmp_path)
+    else:
+        cluster._start_own(tmp_path)
+    assert len(calls) == left
+
+
+def test_a_machine_that_is_always_too_busy_is_given_up(monkeypatch, tmp_path):
+    def init(**options):
+        raise RuntimeError("The current node timed out during startup.")
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    monkeypatch.setattr(cluster, "_own_instance", lambda folder: {})
+    with pytest.raises(RuntimeError, match="timed out"):
+        cluster._start_own(tmp_path)

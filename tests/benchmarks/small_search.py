@@ -1,0 +1,71 @@
+"""A small search on random images, for what is measured about searches."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from genimage_core.data.images import describe_images
+from genimage_core.data.layout import CLASS_FOLDERS, SPLITS, find_layout
+from genimage_core.detectors.info import CheckpointInfo
+from genimage_core.generators import GENIMAGE
+from search.job import Job, ReadyBase
+from search.space import Space, build_protocol
+
+GENERATORS = ("sd14", "biggan")
+SIZE = 32
+
+
+def make_space(trials: int, epochs: int, images: int) -> Space:
+    """A space of one parameter over two folds, every trial at full length, `images` of each class."""
+    return Space(
+        name="small",
+        data={"image_size": SIZE, "train_per_class": images, "val_per_class": images},
+        protocol={"search": GENERATORS},
+        detector={"name": "swin_nano", "base": "scratch"},
+        training={"epochs": epochs, "batch_size": 16, "learning_rate": 1e-3},
+        search={"trials": trials, "scheduler": "none"},
+        finalists={"top": 0},
+        space={"noise_scale": {"low": 0.1, "high": 1.0}},
+    )
+
+
+def make_job(folder: Path, space: Space) -> Job:
+    """What workers need for it, random images included; the run directory is made."""
+    root, run_dir = folder / "GenImage", folder / "run"
+    _write_images(root, space.data.train_per_class)
+    run_dir.mkdir()
+    data, layout, protocol = space.data, find_layout(root, GENERATORS), build_protocol(space, ())
+    seed = space.search.seed
+    info = CheckpointInfo(space.detector.name, SIZE, (), "none", True)
+    return Job(
+        run_dir=run_dir,
+        cache=folder / "cache",
+        layout=layout,
+        search=protocol.search,
+        folds=protocol.folds,
+        data=data,
+        detector=space.detector.name,
+        bases={"scratch": ReadyBase(None, info)},
+        objective=space.search.objective,
+        seed=seed,
+        identities={
+            (name, split, seed): describe_images(layout, name, split, data, seed).identity
+            for name in GENERATORS
+            for split in SPLITS
+        },
+        board=run_dir / "tensorboard",
+    )
+
+
+def _write_images(root: Path, images: int) -> None:
+    rng = np.random.default_rng(0)
+    for name in GENERATORS:
+        generator = GENIMAGE.get(name)
+        for split in SPLITS:
+            for label in CLASS_FOLDERS:
+                folder = root / generator.top / generator.inner / split / label
+                folder.mkdir(parents=True)
+                for number in range(images):
+                    pixels = rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+                    Image.fromarray(pixels).save(folder / f"{number:03d}.png")
