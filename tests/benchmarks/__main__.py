@@ -3,8 +3,8 @@
 python -m tests.benchmarks [--out reports/benchmarks] [--only step,overhead]
 
 Each runs in a process of its own, says what it measures in its own words (`python -m tests.benchmarks.NAME
---help`), prints a table or its JSON, and writes `NAME.json`. All together take hours on two cores; nothing else
-should run beside them.
+--help`), prints a table or its JSON, and writes `NAME.json`. All together take hours on two cores; nothing
+else should run beside them.
 """
 
 import argparse
