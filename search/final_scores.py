@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import ray
 from rich.console import Console
 
+from genimage_core.data.batches import ImageSet
 from genimage_core.data.images import describe_tests, open_images
 from genimage_core.data.layout import Layout
 from genimage_core.data.recipe import Recipe
@@ -22,7 +24,10 @@ from search.inputs import decode_all
 from search.job import Job
 from search.records import Records
 
-PARTS = ("test", "sealed")
+if TYPE_CHECKING:
+    from torch import nn
+
+PARTS, ROBUSTNESS = ("test", "sealed"), "robustness"
 
 
 @dataclass(frozen=True)
@@ -96,11 +101,13 @@ def _score_all(
 ) -> None:
     """Score what has not been scored yet, as many at a time as there is room for."""
     remote = ray.remote(num_cpus=shape.cpus, num_gpus=shape.gpus, max_retries=2)(score_training)
+    compared = [finalist["name"] for finalist in summary["configurations"][:2]]  # baseline and winner
     waiting = {}
     for training, source in _completed(job.run_dir, summary):
         target = scores_of(job.run_dir, training)
         if not target.exists():
-            waiting[remote.remote(job, source, tests, target, shape.cpus)] = training
+            degraded = training.finalist in compared
+            waiting[remote.remote(job, source, tests, target, shape.cpus, degraded)] = training
     total = len(waiting)
     while waiting:
         [done], _ = ray.wait(list(waiting))
@@ -127,7 +134,9 @@ def scores_of(run_dir: Path, training: Training) -> Path:
     return run_dir / FOLDER / SCORES / f"{training.finalist}_seed_{training.draw}.parquet"
 
 
-def score_training(job: Job, source: Path, tests: Sequence[TestSet], target: Path, cpus: float) -> None:
+def score_training(
+    job: Job, source: Path, tests: Sequence[TestSet], target: Path, cpus: float, degraded: bool
+) -> None:
     """Score the detectors of one training; runs on any node.
 
     Args:
@@ -136,6 +145,8 @@ def score_training(job: Job, source: Path, tests: Sequence[TestSet], target: Pat
         tests: What they are tested on.
         target: Parquet file to write.
         cpus: Threads to use.
+        degraded: Whether also on degraded test images of the generators that each was trained on (the
+            paper's task 2), into the folder `ROBUSTNESS` beside that of `target`.
 
     Raises:
         ValueError: If this node has other images.
@@ -148,15 +159,36 @@ def score_training(job: Job, source: Path, tests: Sequence[TestSet], target: Pat
     torch.set_num_threads(max(1, int(cpus + 0.5)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     detectors = {f.name: load_detector(source / f"{f.name}.safetensors").to(device) for f in job.folds}
-    tables = []
+    tables, robustness = [], []
     for test in tests:
-        recipe = _describe(job, job.layout, test.generator, test.part, test.per_class)
-        if recipe.identity != test.identity:
-            raise ValueError(f"this node has other images of {test.generator} under {job.layout.root}")
-        images = open_images(recipe, job.data, job.cache)
+        images = _load(job, test)
         logits = {fold: {test.generator: predict(net, images)} for fold, net in detectors.items()}
         tables.append(tabulate_logits(logits).assign(part=test.part))
+        for fold in job.folds if degraded and test.part == "test" else ():
+            if test.generator in fold.train:
+                robustness += _score_degraded(detectors[fold.name], fold.name, test.generator, images)
+    if robustness:
+        write_table(pd.concat(robustness, ignore_index=True), target.parents[1] / ROBUSTNESS / target.name)
     write_table(pd.concat(tables, ignore_index=True), target)
+
+
+def _load(job: Job, test: TestSet) -> ImageSet:
+    recipe = _describe(job, job.layout, test.generator, test.part, test.per_class)
+    if recipe.identity != test.identity:
+        raise ValueError(f"this node has other images of {test.generator} under {job.layout.root}")
+    return open_images(recipe, job.data, job.cache)
+
+
+def _score_degraded(detector: "nn.Module", fold: str, generator: str, images: ImageSet) -> list[pd.DataFrame]:
+    from genimage_core.degrade import DEGRADATIONS
+    from genimage_core.evaluation import predict
+
+    return [
+        tabulate_logits({fold: {generator: predict(detector, images, change=change)}}).assign(
+            degradation=kind
+        )
+        for kind, change in DEGRADATIONS.items()
+    ]
 
 
 def keep_detectors(run_dir: Path, summary: Summary) -> None:

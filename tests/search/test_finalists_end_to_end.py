@@ -12,6 +12,7 @@ from run_process import write_space
 
 from genimage_core.data.layout import find_layout
 from genimage_core.data.mini import MiniSettings, ensure_mini
+from genimage_core.degrade import DEGRADATIONS
 
 SEALED = ("midjourney", "vqdm")
 TESTS = 6
@@ -92,9 +93,20 @@ def check_scores(out, summary):
         assert table[keys].equals(scores["baseline_seed_0"][keys]) and table.logit.notna().all()
         assert len(table) == 2 * len(tested) == 2 * 4 * 2 * TESTS
     assert not scores["baseline_seed_0"].logit.equals(scores["baseline_seed_1"].logit)
+    check_robustness(out / "finalists" / "robustness", set(scores))
     for trial in (0, 1):
         table = pd.read_parquet(out / "scores" / f"trial_000{trial}.parquet")
         assert len(table) == 2 * (images.part == "val").sum() and set(table.epoch) == {2}
+
+
+def check_robustness(folder, trainings):
+    """Every detector on degraded test images of the generator that it was trained on."""
+    tables = {path.stem: pd.read_parquet(path) for path in folder.glob("*.parquet")}
+    assert set(tables) == trainings
+    for table in tables.values():
+        assert (table.fold == table.generator).all() and table.logit.notna().all()
+        assert set(table.degradation) == set(DEGRADATIONS)
+        assert len(table) == 2 * len(DEGRADATIONS) * 2 * TESTS
 
 
 @pytest.mark.slow
