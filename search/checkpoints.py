@@ -73,9 +73,15 @@ def is_whole(checkpoint: Path) -> bool:
     """Whether every file of a checkpoint has the content that was written."""
     try:
         contents = json.loads((checkpoint / CONTENTS).read_text(encoding="utf-8"))
-        return bool(contents) and all(_checksum(checkpoint / name) == sum for name, sum in contents.items())
-    except (OSError, ValueError):
+        return bool(contents) and all(_is_as_written(checkpoint, *said) for said in contents.items())
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False
+
+
+def _is_as_written(checkpoint: Path, name: str, checksum: int) -> bool:
+    path = checkpoint / name
+    # A list that comes from elsewhere must not make this read what lies elsewhere, or never ends.
+    return path.parent == checkpoint and path.is_file() and _checksum(path) == checksum
 
 
 def _epochs(folder: Path) -> Iterator[tuple[int, Path]]:

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -67,8 +68,9 @@ class ResourcePlan:
 def ray_session(address: str | None, run_dir: Path) -> Iterator[list[dict[str, float]]]:
     """Start Ray on this machine, or join the cluster at `address`, and leave it at the end.
 
-    An instance of its own has its own temporary folder and listens on loopback only, also when another Ray
-    runs beside it. The logs go to `run_dir/logs` at the end, if there is such a run directory by then.
+    An instance of its own has its own temporary folder, listens on loopback only, also when another Ray runs
+    beside it, and wants a token that its own processes know. The logs go to `run_dir/logs` at the end, if
+    there is such a run directory by then.
 
     Yields:
         The resources of every living node.
@@ -153,6 +155,7 @@ def _own_instance(folder: Path) -> dict[str, Any]:
     # switch that it has for other systems keeps it to loopback; it was read when ray was imported.
     os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
     ray_constants.ENABLE_RAY_CLUSTER = False
+    _require_token()
     return {
         "address": "local",
         "include_dashboard": False,
@@ -160,6 +163,15 @@ def _own_instance(folder: Path) -> dict[str, Any]:
         "_temp_dir": str(folder),
         "_node_ip_address": "127.0.0.1",
     }
+
+
+def _require_token() -> None:
+    """Let an instance of its own obey only who knows a token, whatever was set for other clusters.
+
+    Ray itself would write one into the home folder, where every user of the machine can read it.
+    """
+    os.environ.pop("RAY_AUTH_MODE", None)  # where nothing is said, a new instance wants a token
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def _log_to_file(path: Path) -> None:

@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 
 from search.cluster import ResourcePlan
 from search.session import Checked
@@ -15,15 +14,15 @@ STEPS = 3
 
 def print_plan(checked: Checked, plan: ResourcePlan, console: Console) -> None:
     """Print the resolved space, the folds, the resources and an estimate of the time; train nothing."""
-    console.print("[bold]space[/bold]")
-    console.print(escape(dump_space(checked.space)))
-    console.print("[bold]folds[/bold] (trained on: left out, off-family in capitals)")
+    console.print("space", style="bold")
+    console.print(dump_space(checked.space))
+    console.print("[bold]folds[/bold] (trained on: left out, off-family in capitals)", markup=True)
     for fold in checked.protocol.folds:
         left_out = (g.upper() if g in fold.off_family else g for g in fold.left_out)
         console.print(f"  {fold.name}: {', '.join(fold.train)}: {', '.join(left_out) or 'nothing'}")
     console.print(f"  sealed: {', '.join(checked.protocol.sealed) or 'none'}")
     shape = plan.shape
-    console.print("[bold]resources[/bold]")
+    console.print("resources", style="bold")
     console.print(
         f"  {plan.concurrent} trials at a time, {shape.workers} workers each, "
         f"{shape.cpus:g} CPUs and {shape.gpus:g} GPUs per worker"
@@ -36,7 +35,7 @@ def _print_estimate(checked: Checked, plan: ResourcePlan, console: Console) -> N
     full = full_length_seconds(checked, plan, train_s, eval_s)
     trials = checked.space.search.trials
     stopped = full * _shortest_share(checked) * trials
-    console.print("[bold]time[/bold] (measured on this machine, random images)")
+    console.print("[bold]time[/bold] (measured on this machine, random images)", markup=True)
     console.print(
         f"  {train_s * 1e3:.1f} ms per training image, {eval_s * 1e3:.1f} ms per evaluated image; "
         f"{full:.0f} s per full trial"

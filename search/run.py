@@ -194,7 +194,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, started: float) -> int:
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
     try:
         goes_on = arguments.resume or arguments.finalists_only
         checked = check_resumed(arguments, console) if goes_on else check_new(arguments)

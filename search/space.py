@@ -26,6 +26,7 @@ from genimage_core.limits import CONSTRAINED, WHOLE
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import Protocol, training_sets
 from genimage_core.settings import DataSettings, DetectorSettings, TrainingSettings, require
+from genimage_core.yaml_files import read_yaml
 from search.sections import (
     Choices,
     Entry,
@@ -254,7 +255,7 @@ def load_space(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = N
     Raises:
         ValueError: With one line per mistake: file, key, what is wrong, what is allowed.
     """
-    content = _read_yaml(path, "space file")
+    content = read_yaml(path, "space file")
     embedded = content.pop("embedded", None) or {}
     _require_sections(path, content, embedded)
     given = {s: {k: v for k, v in kv.items() if v is not None} for s, kv in (overrides or {}).items()}
@@ -270,20 +271,10 @@ def load_space(path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = N
         raise ValueError("\n".join(lines)) from None
 
 
-def _read_yaml(path: Path, kind: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"cannot read {kind} {path}: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{kind} {path} must hold keys and values, got {type(content).__name__}")
-    return content
-
-
 def _read_layout(path: Path, data: dict[str, Any]) -> None:
     """Put the content of a mapping in the place of its file's name: the resolved space needs no file."""
     if isinstance(data.get("layout"), str):
-        data["layout"] = _read_yaml(path.parent / data["layout"], "mapping")
+        data["layout"] = read_yaml(path.parent / data["layout"], "mapping")
 
 
 def _training_of(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-from genimage_core.commands.files import read_yaml
 from genimage_core.policy import FrequencyPolicy
+from genimage_core.yaml_files import read_yaml
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

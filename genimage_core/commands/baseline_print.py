@@ -1,5 +1,6 @@
 """Tables of a comparison for the terminal and for Markdown."""
 
+import io
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -38,14 +39,16 @@ def print_tables(name: str, results: Mapping[str, Any], console: Console) -> Non
 
 
 def write_markdown(results: Mapping[str, Any], file: TextIO) -> None:
-    """Write all tables as Markdown."""
-    console = Console(file=file, width=MARKDOWN_WIDTH, highlight=False, markup=False)
+    """Write all tables as Markdown; names of folders stay text, whatever they hold."""
+    text = io.StringIO()
+    console = Console(file=text, width=MARKDOWN_WIDTH, highlight=False, markup=False)
     for name, described in results["detectors"].items():
         console.print(f"## {name}\n\n{_protocol(name, results['settings'])}\n")
         for titled in _tables(name, described, results["settings"]):
             console.print(f"### {titled.title}\n")
             console.print(titled.table)
             console.print(f"\n{titled.note}\n")
+    file.write(text.getvalue().replace("&", "&amp;").replace("<", "&lt;"))
 
 
 def _protocol(name: str, settings: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.progress import Progress
 
@@ -17,24 +16,10 @@ from genimage_core.data.layout import Layout, find_layout
 from genimage_core.data.mini import MiniSettings, ensure_mini
 from genimage_core.data.mini_card import is_simulated
 from genimage_core.settings import require
+from genimage_core.yaml_files import read_yaml
 
 MINI = "mini"
 Report = Callable[[int, int | None], None]  # done, total
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file that holds keys and values.
-
-    Raises:
-        ValueError: If it cannot be read or holds something else; the message names the file.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"cannot read {path}: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold keys and values, got {type(content).__name__}")
-    return content
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def _read(pairs: Sequence[str], settings: type) -> dict[str, Any]:
             raise ValueError(f"{pair!r} is not KEY=VALUE with one of {', '.join(sorted(known))}")
         try:
             found[key] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or nested without end
             found[key] = value
     return found
 

@@ -21,6 +21,7 @@ REASONS = (ZERO_BYTES, TRUNCATED, BAD_HEADER, NOT_AN_IMAGE, BOMB, UNREADABLE, UN
 
 # Raster formats that Pillow decodes by itself: a PostScript file called .png must not start an interpreter.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+MAX_BYTES = 2**30  # more than `Image.MAX_IMAGE_PIXELS` pixels of 64 bits take
 _WHOLE_BLOCK = 4096  # decoders may ask for more than this at a time and be content with less
 
 
@@ -56,8 +57,8 @@ def read_facts(path: Path) -> FileFacts:
     "bad header": the signature of a known format, but the header or the compressed data contradict it.
     "not an image": no known format, or no ordinary file. "decompression bomb": more than Pillow's
     `Image.MAX_IMAGE_PIXELS` pixels, or text that unpacks to more than Pillow allows; it is not decoded.
-    "unreadable": the operating system refuses. "unknown range": pixels are real numbers or 32-bit integers,
-    and no black and white are stated.
+    Or more than `MAX_BYTES`; it is not even read. "unreadable": the operating system refuses. "unknown
+    range": pixels are real numbers or 32-bit integers, and no black and white are stated.
 
     What Pillow decodes is good, with its defaults: a PNG that lacks only its end mark is, a JPEG is not.
     """
@@ -66,6 +67,8 @@ def read_facts(path: Path) -> FileFacts:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
             return _facts(status, None, _Image(error=NOT_AN_IMAGE))
+        if status.st_size > MAX_BYTES:
+            return _facts(status, None, _Image(error=BOMB))
         data = path.read_bytes()
     except OSError:
         return _facts(status, None, _Image(error=UNREADABLE))

@@ -11,6 +11,7 @@ from genimage_core.data.crop import cut_square
 from genimage_core.data.file_facts import (
     BAD_HEADER,
     BOMB,
+    MAX_BYTES,
     UNKNOWN_RANGE,
     formats,
     has_known_range,
@@ -78,6 +79,8 @@ def read_image(path: Path) -> Image.Image:
 def _open(path: Path) -> Image.Image:
     if not path.is_file():  # a pipe would be waited for
         raise OSError("no ordinary file")
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise OSError(f"{size:,} bytes")
     return Image.open(path, formats=formats())
 
 

@@ -13,6 +13,7 @@ from genimage_core.detectors.sizes import window_for
 from genimage_core.settings import MAX_FREEZE_DEPTH, require
 
 SMALLEST = 32  # pixels: the side that five halvings bring down to one
+LARGEST = 4096  # pixels: beyond, one image alone fills a GPU
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ def check_detector(name: str, image_size: int, freeze_depth: int = 0) -> None:
     """
     find_detector(name)
     require(0 <= freeze_depth <= MAX_FREEZE_DEPTH, "freeze_depth", freeze_depth, "within 0 to 5")
+    require(image_size <= LARGEST, "image_size", image_size, f"at most {LARGEST}")
     if name.startswith("swin"):
         window_for(image_size)
         return

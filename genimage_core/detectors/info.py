@@ -9,6 +9,8 @@ from safetensors import SafetensorError, safe_open
 
 from genimage_core.settings import ALIGNMENTS, CROPS
 
+_NO_DESCRIPTION = (KeyError, TypeError, AttributeError, json.JSONDecodeError, RecursionError)
+
 
 @dataclass(frozen=True)
 class CheckpointInfo:
@@ -75,5 +77,5 @@ def read_info(path: Path) -> CheckpointInfo:
         info = CheckpointInfo(**{**fields, **tuples})
         _check_types(info)
         return info
-    except (OSError, SafetensorError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError, *_NO_DESCRIPTION) as error:
         raise ValueError(f"{path} is not a detector checkpoint of this project: {error}") from error

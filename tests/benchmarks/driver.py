@@ -6,6 +6,10 @@ Runs the project's own search (Ray Tune, Optuna, early stopping, journal, Tensor
 compute a closed form. Prints JSON. Linux only (memory is read from /proc).
 """
 
+import search  # noqa: F401  # before Ray, which would start every process with `uv run` else
+
+# isort: split
+
 import argparse
 import io
 import itertools
@@ -110,25 +114,10 @@ def main() -> None:
 
 def measure(run_dir: Path, trials: int) -> dict[str, Any]:
     """Run a search and sum up what it cost."""
-    run_dir.mkdir(parents=True)
-    space = Space(
-        name="driver",
-        protocol={"search": GENERATORS},
-        detector={"base": "generator:sd14"},
-        training={"epochs": EPOCHS},
-        search={"trials": trials},
-        space={"noise_scale": {"low": 0.0, "high": 1.0}, "phase_perturb_prob": {"low": 0.0, "high": 1.0}},
-    )
-    records = Watched(run_dir, space.search.objective)
-    board, deadline = Board(run_dir / "tensorboard"), Deadline(float("inf"))
-    display = Display(records, trials, deadline.at, Console(file=io.StringIO()))
     with ray_session(None, run_dir):
         started, cpu_before = time.time(), time.process_time()
-        records.open_session(started, 1, 1)
-        options = {"limit": lambda: 1, "records": records, "board": board, "display": display}
-        run_search(space, ClosedForm, deadline, **options)
+        records = run(run_dir, trials)
         wall_s, cpu_s = time.time() - started, time.process_time() - cpu_before
-    board.close()
     return {
         "command": f"python -m tests.benchmarks.driver --trials {trials}",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}, shared",
@@ -144,6 +133,27 @@ def measure(run_dir: Path, trials: int) -> dict[str, Any]:
         "states": {state: records.count(state) for state in ("completed", "stopped", "failed", "running")},
         "study_agrees": _agrees(run_dir, records),
     }
+
+
+def run(run_dir: Path, trials: int) -> Watched:
+    """Run a search, on a Ray that has been started."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    space = Space(
+        name="driver",
+        protocol={"search": GENERATORS},
+        detector={"base": "generator:sd14"},
+        training={"epochs": EPOCHS},
+        search={"trials": trials},
+        space={"noise_scale": {"low": 0.0, "high": 1.0}, "phase_perturb_prob": {"low": 0.0, "high": 1.0}},
+    )
+    records = Watched(run_dir, space.search.objective)
+    board, deadline = Board(run_dir / "tensorboard"), Deadline(float("inf"))
+    display = Display(records, trials, deadline.at, Console(file=io.StringIO()))
+    records.open_session(time.time(), 1, 1)
+    options = {"limit": lambda: 1, "records": records, "board": board, "display": display}
+    run_search(space, ClosedForm, deadline, **options)
+    board.close()
+    return records
 
 
 def _quarters(cpu_s: list[float]) -> list[float]:

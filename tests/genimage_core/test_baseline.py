@@ -445,6 +445,11 @@ def test_the_markdown_says_what_the_numbers_are():
     assert "SIMULATED" not in text and markdown(simulated=True)[1].count("SIMULATED") == 4
 
 
+def test_names_stay_text_in_markdown():
+    text = markdown(base="checkpoint:<script>&.safetensors")[1]
+    assert "<" not in text and "base checkpoint:&lt;script>&amp;.safetensors," in text
+
+
 def test_every_number_of_ours_has_its_interval():
     described, text = markdown()
     for title in ("balanced accuracy", "mean over the generators it", "degraded test images"):

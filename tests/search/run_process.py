@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import optuna
@@ -87,6 +88,22 @@ def descendants(pid: int) -> list[tuple[int, str]]:
             found.append((child, command))
             waiting.append(child)
     return found
+
+
+def listening(pids: Iterable[int]) -> set[str]:
+    """Addresses on which processes wait for connections, in the hexadecimal of /proc; IPv4 ones shortened."""
+    inodes = set()
+    for pid in pids:
+        for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
+            target = str(descriptor.readlink()) if descriptor.is_symlink() else ""
+            inodes |= {target[8:-1]} if target.startswith("socket:") else set()
+    tables = "".join(Path(f"/proc/net/{name}").read_text() for name in ("tcp", "tcp6"))
+    rows = [fields for line in tables.splitlines() if (fields := line.split())[0] != "sl"]
+    return {
+        row[1].partition(":")[0].removeprefix("0000000000000000FFFF0000")
+        for row in rows
+        if row[3] == "0A" and row[9] in inodes
+    }
 
 
 def write_space(space: dict, path: Path) -> Path:

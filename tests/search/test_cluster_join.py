@@ -6,10 +6,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import pytest
-from run_process import descendants, matrices, read_records
+from run_process import descendants, listening, matrices, read_records
 
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
 TOKEN = {"RAY_AUTH_MODE": "token"}  # what `ray start` asks for where a token lies in the home folder
@@ -30,22 +29,6 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
-
-
-def listening(pids):
-    """Addresses on which processes wait for connections, in the hexadecimal of /proc; IPv4 ones shortened."""
-    inodes = set()
-    for pid in pids:
-        for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
-            target = str(descriptor.readlink()) if descriptor.is_symlink() else ""
-            inodes |= {target[8:-1]} if target.startswith("socket:") else set()
-    tables = "".join(Path(f"/proc/net/{name}").read_text() for name in ("tcp", "tcp6"))
-    rows = [fields for line in tables.splitlines() if (fields := line.split())[0] != "sl"]
-    return {
-        row[1].partition(":")[0].removeprefix("0000000000000000FFFF0000")
-        for row in rows
-        if row[3] == "0A" and row[9] in inodes
-    }
 
 
 @pytest.fixture(scope="module")

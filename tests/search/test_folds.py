@@ -1,5 +1,7 @@
 import math
+import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -52,6 +54,23 @@ def test_a_trial_that_is_restored_goes_on_as_if_it_had_not_stopped(job, tmp_path
     second = work(job)
     second.restore(tmp_path / "saved")
     assert numbers(second.epoch(1)) == uninterrupted
+
+
+def test_a_training_state_that_would_run_something_is_refused(job, tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "executed",)
+
+    worker = work(job)
+    worker.save(tmp_path / "saved")
+    for state in (tmp_path / "saved").glob("*.training.pt"):
+        torch.save(torch.load(state, weights_only=True) | {"extra": Payload()}, state)
+        with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+            worker.restore(tmp_path / "saved")
+        assert not (tmp_path / "executed").exists()
+        torch.load(state, weights_only=False)
+        assert (tmp_path / "executed").exists(), "the payload is none"
+        (tmp_path / "executed").unlink()
 
 
 def test_the_next_trial_starts_anew(job):
