@@ -1,6 +1,10 @@
-"""PURE: temperature scaling, which turns logits into probabilities that say how often they are right."""
+"""PURE: temperature scaling, which turns logits into probabilities that say how often they are right.
+
+And how far they do: reliability and expected calibration error.
+"""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +13,26 @@ from scipy.optimize import minimize_scalar
 from genimage_core.metrics import require_both_classes
 
 LOWEST, HIGHEST = 0.01, 100.0
+BINS = 15
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Images to which a detector gives about the same probability of being fake.
+
+    Attributes:
+        low: Least probability; it belongs to the bin.
+        high: Greatest; it belongs to the next bin, except 1.
+        count: How many.
+        predicted: Mean probability.
+        observed: Share of fakes.
+    """
+
+    low: float
+    high: float
+    count: int
+    predicted: float
+    observed: float
 
 
 def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
@@ -53,3 +77,43 @@ def _soften(labels: NDArray[np.integer]) -> NDArray[np.float64]:
     fakes = int((labels == 1).sum())
     reals = labels.size - fakes
     return np.where(labels == 1, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
+
+
+def reliability(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], bins: int = BINS
+) -> tuple[Bin, ...]:
+    """Compare probabilities with how often they are right, in bins of equal width; empty ones are left out.
+
+    Args:
+        probabilities: That an image is fake, shape (N,), within [0, 1].
+        labels: Shape (N,), 0 = real, 1 = fake.
+        bins: How many; Guo et al. take 15.
+
+    Raises:
+        ValueError: If shapes differ, there are no images, or a probability is none.
+    """
+    probabilities, labels = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
+    if probabilities.shape != labels.shape or probabilities.ndim != 1 or not probabilities.size:
+        raise ValueError(
+            f"probabilities and labels must be (N,) alike, got {probabilities.shape} and {labels.shape}"
+        )
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise ValueError("probabilities must be within [0, 1]")
+    places = np.minimum((probabilities * bins).astype(np.int64), bins - 1)
+    counts = np.bincount(places, minlength=bins)
+    predicted, observed = (np.bincount(places, values, bins) for values in (probabilities, labels))
+    return tuple(
+        Bin(i / bins, (i + 1) / bins, int(n), float(predicted[i] / n), float(observed[i] / n))
+        for i, n in enumerate(counts)
+        if n
+    )
+
+
+def expected_calibration_error(found: tuple[Bin, ...]) -> float:
+    """Mean distance of predicted from observed, bins weighed by their images (Guo et al., 2017, equation 3).
+
+    Of the probability of being fake, where they take that of the class called; with two classes that tells
+    too many calls of either class apart. It is biased upwards where bins have few images.
+    """
+    total = sum(part.count for part in found)
+    return math.fsum(part.count * abs(part.predicted - part.observed) for part in found) / total

@@ -13,8 +13,8 @@ PACKAGES = ("genimage_core", "search", "reports")
 # A file of genimage_core imports only from its own layer and those before it.
 LAYERS = (
     {"generators", "spectrum", "fields", "metrics", "intervals", "settings", "cache", "limits", "policy"}
-    | {"yaml_files"}
-    | {"calibration", "curriculum", "spectral_distance", "relatedness"},
+    | {"yaml_files", "calibration", "curriculum", "spectral_distance", "relatedness"}
+    | {"resampling", "comparison", "paired_tests", "selection"},
     {"filters", "mixing", "geometry", "degrade", "sampling", "operations", "augment"}
     | {"protocol", "published", "spectra"},
     {"data", "detectors"},

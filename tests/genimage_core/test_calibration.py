@@ -3,9 +3,16 @@ import math
 import numpy as np
 import pytest
 from scipy.special import expit
+from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 
-from genimage_core.calibration import HIGHEST, fit_temperature, negative_log_likelihood
+from genimage_core.calibration import (
+    HIGHEST,
+    expected_calibration_error,
+    fit_temperature,
+    negative_log_likelihood,
+    reliability,
+)
 
 RNG = np.random.default_rng(3)
 
@@ -77,3 +84,39 @@ def test_what_has_no_temperature_is_refused(logits, labels, said):
 
 def test_the_loss_does_not_overflow():
     assert negative_log_likelihood(np.array([1e4, -1e4]), np.array([0.0, 1.0])) == pytest.approx(1e4)
+
+
+def test_calibration_error_by_hand():
+    """Bins of a half: {0.1, 0.3} with one fake, {0.5, 0.9, 1.0} with two."""
+    probabilities, labels = np.array([0.9, 0.1, 1.0, 0.3, 0.5]), np.array([1, 1, 1, 0, 0])
+    low, high = reliability(probabilities, labels, bins=2)
+    assert (low.count, low.predicted, low.observed) == pytest.approx((2, 0.2, 0.5))
+    assert (high.count, high.predicted, high.observed) == pytest.approx((3, 0.8, 2 / 3))
+    expected = (2 * 0.3 + 3 * (0.8 - 2 / 3)) / 5
+    assert expected_calibration_error((low, high)) == pytest.approx(expected)
+
+
+def test_reliability_is_scikit_learn_s_calibration_curve():
+    rng = np.random.default_rng(1)
+    probabilities, labels = rng.random(300), rng.integers(0, 2, 300)
+    found = reliability(probabilities, labels, bins=10)
+    observed, predicted = calibration_curve(labels, probabilities, n_bins=10)
+    assert [b.observed for b in found] == pytest.approx(observed)
+    assert [b.predicted for b in found] == pytest.approx(predicted)
+    assert sum(b.count for b in found) == 300
+
+
+def test_true_probabilities_have_hardly_an_error_and_sure_ones_that_lie_all_of_it():
+    logits, labels = drawn(200_000, 1.0)
+    assert expected_calibration_error(reliability(expit(logits), labels)) < 0.01
+    assert expected_calibration_error(reliability(expit(4 * logits), labels)) > 0.05
+    assert expected_calibration_error(reliability(1.0 - labels, labels)) == 1
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "labels", "said"),
+    [([0.5], [0, 1], "alike"), ([], [], "alike"), ([1.1, 0.2], [0, 1], "within"), ([np.nan], [0], "within")],
+)
+def test_what_is_no_probability_is_refused(probabilities, labels, said):
+    with pytest.raises(ValueError, match=said):
+        reliability(np.array(probabilities), np.array(labels))
