@@ -94,7 +94,7 @@ def average_cells(counted: Sequence[Sequence[str]], generators: Sequence[str]) -
     return weights / np.count_nonzero(in_fold)
 
 
-def sum_folds(values: NDArray[np.number], images: Images, weights: Floats) -> Floats:
+def sum_folds(values: NDArray[np.number] | NDArray[np.bool_], images: Images, weights: Floats) -> Floats:
     """Sum what the detectors of all folds make of an image, weighed so that the images add up to a mean.
 
     Args:

@@ -104,6 +104,38 @@ def test_copies_of_an_image_are_no_evidence():
     assert apart.high - apart.low < 0.45 * (large.high - large.low)
 
 
+def test_clusters_of_any_size_and_make_up_vary_as_drawing_them_anew_shows():
+    """The linearised bootstrap against the shares themselves, cluster by cluster."""
+    rng = np.random.default_rng(10)
+    labels, sources = rng.integers(0, 2, 900), rng.integers(0, 2, 900)
+    clusters = rng.integers(0, 60, 900) * rng.integers(1, 3, 900) // 2
+    found = Images(("a", "b"), sources, labels, clusters)
+    values = np.where(labels == 1, 0.9, 0.1) > rng.random(900)  # classes differ: shares of sums, not means
+    drawn = resample_images(values[None, None], found, even(1, 2), rng, span=np.ones(1), resamples=8000)
+    names, plain = np.unique(clusters), []
+    for _ in range(2000):
+        times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)))[
+            np.searchsorted(names, clusters)
+        ]
+        cells = [
+            np.average(values[found.cells == cell], weights=times[found.cells == cell]) for cell in range(4)
+        ]
+        plain.append(np.mean(cells))
+    assert drawn.by_seed[0, 0] == pytest.approx(np.mean([values[found.cells == c].mean() for c in range(4)]))
+    assert drawn.drawn.std() == pytest.approx(np.std(plain), rel=0.06)
+
+
+def test_of_few_clusters_the_interval_is_student_s():
+    of_cluster = np.array([0.1, -0.2, 0.3, 0.25])
+    found = images(1, 4000, np.tile(np.repeat(np.arange(4), 1000), 2))
+    got = interval(
+        np.repeat(of_cluster, 1000)[np.tile(np.arange(4000), 2)][None, None], found, resamples=40_000
+    )
+    expected = ttest_1samp(of_cluster, 0).confidence_interval(0.95)
+    # Drawing 4 with replacement is coarse: the tails are those of 35 different samples.
+    assert got.high - got.low == pytest.approx(expected.high - expected.low, rel=0.1)
+
+
 def test_reals_and_fakes_of_a_scene_move_together():
     """What favours the candidate on the real and harms it on the fake of every scene adds up to nothing."""
     rng = np.random.default_rng(5)
