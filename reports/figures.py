@@ -77,7 +77,7 @@ def heat_map(matrix: Matrix, prefix: str) -> str:
                 _draw_cell(axes, row, column, cell)
         for family, first, last in matrix.families:
             _draw_bracket(axes, family, first, last)
-        return _svg(figure, prefix, smallest=0.72)
+        return to_svg(figure, prefix, smallest=0.72)
 
 
 def _clip(text: str, length: int) -> str:
@@ -156,7 +156,7 @@ def history(points: Sequence[Point], objective: str, prefix: str) -> str:
                 columnspacing=0.6,
                 borderaxespad=0.2,
             )
-        return _svg(figure, prefix, smallest=0.56)
+        return to_svg(figure, prefix, smallest=0.56)
 
 
 def _draw_lines(axes: Axes, points: Sequence[Point]) -> None:
@@ -217,10 +217,10 @@ def importance(table: Importance, prefix: str) -> str:
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.tick_params(left=False, bottom=False, labelbottom=False, labelcolor=THEME["ink"])
         axes.spines["bottom"].set_visible(False)
-        return _svg(figure, prefix, smallest=0.56)
+        return to_svg(figure, prefix, smallest=0.56)
 
 
-def _svg(figure: Figure, prefix: str, smallest: float) -> str:
+def to_svg(figure: Figure, prefix: str, smallest: float) -> str:
     """Write the figure as an `<svg>` element that can stand in an HTML page beside others.
 
     It shrinks with the page down to the share `smallest` of its size, below which text is too small to read.

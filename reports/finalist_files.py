@@ -50,6 +50,7 @@ class Finalists:
         opened_before: Those of them that an earlier run had opened, from which this one learnt.
         seal: When and how the sealed images were opened; None before all trainings have ended.
         simulated: The images are those of the embedded set.
+        tested: Whether all that completed has been tested.
     """
 
     configurations: tuple[Configuration, ...]
@@ -59,6 +60,7 @@ class Finalists:
     seal: Mapping[str, Any] | None
     simulated: bool
     opened_before: tuple[str, ...] = ()
+    tested: bool = True
 
     def __post_init__(self) -> None:
         roles = [configuration.role for configuration in self.configurations]

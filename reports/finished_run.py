@@ -78,7 +78,7 @@ def read_finished(run_dir: Path, records: Records) -> FinishedRun | None:
         ValueError: If a file is missing or not whole.
     """
     finalists = read_finalists(run_dir)
-    if finalists is None or finalists.seal is None:
+    if finalists is None or finalists.seal is None or not finalists.tested:
         return None
     names = [configuration.name for configuration in finalists.configurations[:2]]
     if not finalists.seeds_of(names):

@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import figures, views
+from reports.evidence_page import Finals, draw_differences, draw_expected_best, draw_reliability, read_finals
 from reports.matrices import Matrix
+from reports.pictures import Picture
 from reports.records import read_run
 from reports.tables import Report, build
 from reports.wording import capitalised, count, duration, metric_title, number, signed, unfinished
 
-SCHEMA = 1
+SCHEMA = 2
 # Columns up to which two matrices stay readable next to each other.
 SIDE_BY_SIDE = 5
 TEMPLATES = Environment(
@@ -27,17 +29,6 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure with the words that stand in for it and the same numbers as a table."""
-
-    title: str
-    svg: Markup
-    alt: str
-    caption: str
-    table: views.Table
 
 
 def write_report(run_dir: Path) -> Path:
@@ -54,15 +45,17 @@ def write_report(run_dir: Path) -> Path:
     Raises:
         ValueError: If the directory holds no run or a record cannot be understood.
     """
-    report = build(read_run(run_dir))
+    records = read_run(run_dir)
+    finals = read_finals(run_dir, records)
+    report = build(records, tested_anew=finals.evidence is not None)
     best_file = _shown(run_dir / "best.yaml")
     folder = run_dir / "report"
     folder.mkdir(exist_ok=True)
     index = folder / "index.html"
     for path, text in (
-        (index, html(report, best_file)),
-        (folder / "report.md", markdown(report, best_file)),
-        (folder / "report.json", data(report)),
+        (index, html(report, best_file, finals)),
+        (folder / "report.md", markdown(report, best_file, finals)),
+        (folder / "report.json", data(report, finals)),
     ):
         path.write_text(text, encoding="utf-8", newline="\n")
     return index
@@ -74,19 +67,24 @@ def _shown(path: Path) -> str:
     return (absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute).as_posix()
 
 
-def data(report: Report) -> str:
+def data(report: Report, finals: Finals) -> str:
     """Write every table of the report as JSON."""
-    return (
-        json.dumps({"schema": SCHEMA, **asdict(report)}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    )
+    content = {
+        "schema": SCHEMA,
+        **asdict(report),
+        "evidence": asdict(finals.evidence) if finals.evidence else None,
+        "robustness": [asdict(degraded) for degraded in finals.robustness],
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def html(report: Report, best_file: str) -> str:
+def html(report: Report, best_file: str, finals: Finals) -> str:
     """Write the page; it loads nothing and runs nothing.
 
     Args:
         report: The tables.
         best_file: Path of `best.yaml` as the reader should type it.
+        finals: What the finalists show.
     """
     style = Markup(TEMPLATES.get_template("style.css").render())
     pictures = {
@@ -94,27 +92,38 @@ def html(report: Report, best_file: str) -> str:
         "wide": any(len(m.generators) > SIDE_BY_SIDE for m in _pair(report)),
         "history": _history(report),
         "importance": _importance(report),
+        "differences": draw_differences(finals),
+        "reliability": draw_reliability(finals),
+        "expected_best": draw_expected_best(finals),
     }
     return TEMPLATES.get_template("report.html.j2").render(
-        **_content(report, best_file), **pictures, style=style
+        **_content(report, best_file, finals), **pictures, style=style
     )
 
 
-def markdown(report: Report, best_file: str) -> str:
+def markdown(report: Report, best_file: str, finals: Finals) -> str:
     """Write the same tables as Markdown; the arguments are those of `html`."""
     matrices = [(_matrix_title(m, report), views.matrix(m)) for m in _pair(report)]
-    return TEMPLATES.get_template("report.md.j2").render(**_content(report, best_file), matrices=matrices)
+    return TEMPLATES.get_template("report.md.j2").render(
+        **_content(report, best_file, finals), matrices=matrices
+    )
 
 
-def _content(report: Report, best_file: str) -> Mapping[str, Any]:
+def _content(report: Report, best_file: str, finals: Finals) -> Mapping[str, Any]:
     return {
         "report": report,
+        "finals": finals,
         "progress": _progress(report),
         "keys": _keys(report),
         "views": views,
         "command": shlex.join(report.command),
         "resumed": [(s["started"], shlex.join(s["command"])) for s in report.environment.get("resumed", ())],
         "taken_over": len(report.environment.get("warm_start", {}).get("first", ())),
+        "finalists_command": shlex.join(
+            ["python", "search/run.py", "--finalists-only", str(Path(best_file).parent)]
+        )
+        if report.has_best_file
+        else "",
         "again": shlex.join(["python", "search/run.py", "--space", best_file])
         if report.has_best_file
         else "",

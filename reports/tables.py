@@ -101,8 +101,13 @@ class Report:
     environment: Mapping[str, Any]
 
 
-def build(records: Records) -> Report:
-    """Turn the records of a run, finished or not, into the tables of its report."""
+def build(records: Records, *, tested_anew: bool = False) -> Report:
+    """Turn the records of a run, finished or not, into the tables of its report.
+
+    Args:
+        records: Of the run.
+        tested_anew: Whether its best configurations were trained anew and tested.
+    """
     environment, trials = records.environment, records.trials
     rows = tabulate(trials, environment.objective)
     ordered = rank(rows)
@@ -115,7 +120,7 @@ def build(records: Records) -> Report:
         if t.state == "completed"
     }
     outcome = tally_up(trials, environment.trials)
-    status = standing(records, ordered, outcome)
+    status = standing(records, ordered, outcome, tested_anew=tested_anew)
     return Report(
         name=environment.name,
         simulated=environment.simulated,
@@ -191,7 +196,9 @@ def rank(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(row for _, row in usable)
 
 
-def standing(records: Records, ordered: Sequence[Row], outcome: Outcome) -> Standing:
+def standing(
+    records: Records, ordered: Sequence[Row], outcome: Outcome, *, tested_anew: bool = False
+) -> Standing:
     """Collect what the verdict may rest on from the ranked rows."""
     best = _first(ordered)
     challenger = _first(row for row in ordered if row.role == "searched")
@@ -216,6 +223,7 @@ def standing(records: Records, ordered: Sequence[Row], outcome: Outcome) -> Stan
         base_simulated=environment.base.simulated,
         alignment=environment.format_alignment,
         base_alignment=environment.base.format_alignment,
+        tested_anew=tested_anew,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genimage_core.generators import GENIMAGE, Catalog
+from genimage_core.intervals import Estimate
 
 NOTHING = "–"
 METRICS = {
@@ -51,6 +52,7 @@ class Standing:
         base_simulated: The weights that every trial starts from were trained on simulated images.
         alignment: How the images were aligned, if recorded.
         base_alignment: How those were that the base was trained on, if any.
+        tested_anew: The best configurations were trained anew and tested on images that no trial had seen.
     """
 
     objective: str
@@ -71,6 +73,7 @@ class Standing:
     base_simulated: bool
     alignment: str | None
     base_alignment: str | None
+    tested_anew: bool = False
 
 
 def verdict(standing: Standing) -> str:
@@ -167,14 +170,19 @@ def limits(
     closed = ", ".join(generator_title(name, catalog) for name in sealed)
     lines = [
         "Trials were chosen and scored on the same validation images. The highest of several noisy scores is "
-        "too high on average (Cawley and Talbot, JMLR 2010).",
-        "Every configuration was trained once. How far two seeds of the same configuration lie apart is not "
-        "known from this run, so small differences mean nothing.",
+        "too high on average (Cawley and Talbot, JMLR 2010)."
+        + (" The verdict on fresh trainings does not rest on these scores." if standing.tested_anew else ""),
+        ""
+        if standing.tested_anew
+        else "Every configuration was trained once. How far two seeds of the same configuration lie apart is "
+        "not known from this run, so small differences mean nothing.",
         f"The objective looks at {count(len(generators), 'generator')} ({tested}): too few to speak "
         "of unseen generators in general."
         if generators
         else "",
-        f"Sealed generators ({closed}) were not opened: no number here involves them." if sealed else "",
+        f"Sealed generators ({closed}) were not opened: no number here involves them."
+        if sealed and not standing.tested_anew
+        else "",
         "Trials stopped early were judged after fewer epochs; a configuration that learns slowly may be "
         "among them."
         if standing.stopped
@@ -249,6 +257,16 @@ def signed(value: float | None) -> str:
     small = 0 < abs(value) < 0.0005
     digits = min(6, -math.floor(math.log10(abs(value)))) if small else 3
     return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def interval(found: Estimate) -> str:
+    """A number with its interval."""
+    return f"{number(found.value)} ({number(found.low)} to {number(found.high)})"
+
+
+def signed_interval(found: Estimate) -> str:
+    """A difference with its interval."""
+    return f"{signed(found.value)} ({signed(found.low)} to {signed(found.high)})"
 
 
 def duration(seconds: float | None) -> str:

@@ -80,6 +80,8 @@ def score_finalists(job: Job, summary: Summary, layout: Layout, shape: GroupShap
         for recipe in recipes[part]
     ]
     _score_all(replace(job, layout=layout), summary, tests, shape, console)
+    summary["tested"] = True
+    write_summary(job.run_dir, summary)
     keep_detectors(job.run_dir, summary)
 
 

@@ -133,6 +133,7 @@ def begin_summary(
         "sealed": list(sealed),
         "opened_before": [name for name in opened_before if name in sealed],
         "seal": None,
+        "tested": False,
     }
     write_summary(records.run_dir, summary)
     return summary

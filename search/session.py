@@ -15,6 +15,7 @@ from genimage_core.detectors.catalogue import check_detector
 from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.protocol import Protocol, hold_out
 from genimage_core.settings import require
+from reports.model_card import write_card
 from reports.render import write_report
 from search.base import Base, BaseTask, find_bases, prepare_base
 from search.capacity import Capacity
@@ -265,6 +266,7 @@ def conclude(checked: Checked, searched: Searched, console: Console) -> int:
     if missing:
         console.print(f"cut off before these detectors of the best trial were saved: {', '.join(missing)}")
     console.print(f"report {write_report(run_dir)}")
+    write_card(run_dir)
     if records.best is None:
         console.print(f"no trial completed; the logs are in {run_dir / 'logs'}")
     if searched.full:

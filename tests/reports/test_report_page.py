@@ -131,7 +131,9 @@ def test_markdown_has_no_stray_blank_or_code_lines(files):
 def test_json_holds_every_table(run, files):
     loaded = json.loads(files["report.json"])
     report = build(read_run(run))
-    assert loaded == json.loads(json.dumps({"schema": 1, **asdict(report)}))
+    assert loaded == json.loads(
+        json.dumps({"schema": 2, **asdict(report), "evidence": None, "robustness": []})
+    )
     assert loaded["best"]["trial"] == 7
     assert loaded["challenger_matrix"]["mean"] == pytest.approx(0.712)
     assert len(loaded["trials"]) == len(loaded["history"]) == 10
