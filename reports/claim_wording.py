@@ -68,6 +68,16 @@ def opened_sentence(names: Sequence[str], catalog: Catalog) -> str:
     return f"A run that this search learnt from had opened the seal of {titles}; no claim rests on them."
 
 
+def base_sentence(kind: str) -> str:
+    """Say what no seed draws anew; empty where all is."""
+    if kind in ("", "scratch"):
+        return ""
+    return (
+        "All trainings, of every seed, start from the same base weights: how much another base would change "
+        "is in no interval."
+    )
+
+
 def _between(found: Estimate) -> str:
     return f"{number(found.value)} ({number(found.low)} to {number(found.high)})"
 

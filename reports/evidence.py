@@ -10,7 +10,13 @@ import numpy as np
 from genimage_core.intervals import LEVEL, Estimate
 from genimage_core.resampling import RESAMPLES
 from genimage_core.selection import Selection, correct_selection, expected_best
-from reports.claim_wording import claim_sentence, opened_sentence, scope_sentence, selection_sentence
+from reports.claim_wording import (
+    base_sentence,
+    claim_sentence,
+    opened_sentence,
+    scope_sentence,
+    selection_sentence,
+)
 from reports.claims import Claim, make_claim, overall_difference
 from reports.finalist_files import Configuration, Part
 from reports.finished_run import FinishedRun, read_finished, read_search, read_temperatures, read_tested
@@ -166,5 +172,7 @@ def _expected_best(records: Records) -> tuple[float, ...]:
 
 
 def _notes(run: FinishedRun) -> tuple[str, ...]:
-    note = opened_sentence(run.finalists.opened_before, run.records.environment.catalog)
-    return (note,) if note else ()
+    environment = run.records.environment
+    kind = str(environment.details.get("base", {}).get("kind", ""))
+    notes = (opened_sentence(run.finalists.opened_before, environment.catalog), base_sentence(kind))
+    return tuple(note for note in notes if note)

@@ -313,3 +313,12 @@ def test_finalists_that_cannot_be_understood_are_refused(own, changes, said):
     (own / "finalists.json").write_text("{")
     with pytest.raises(ValueError, match=r"finalists\.json, the file: Invalid JSON"):
         evidence_of(own)
+
+
+@pytest.mark.parametrize("kind, said", [("generator", True), ("imagenet", True), ("scratch", False)])
+def test_what_no_seed_draws_anew_is_said(own, kind, said):
+    path = own / "environment.json"
+    environment = json.loads(path.read_text())
+    environment["base"]["kind"] = kind
+    path.write_text(json.dumps(environment))
+    assert any("same base weights" in note for note in evidence_of(own).notes) == said
