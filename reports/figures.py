@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from reports.importance import Importance
 from reports.matrices import Cell, Matrix
 from reports.tables import Point
-from reports.wording import capitalised, metric_title, number
+from reports.wording import capitalised, metric_title, number, signed
 
 # Okabe and Ito's blue, vermillion and green for lines; matplotlib draws them, the page may restyle them.
 THEME = {
@@ -52,13 +52,15 @@ CELL = (0.92, 0.66)  # inches
 WIDTH = 6.4
 
 
-def heat_map(matrix: Matrix, prefix: str) -> str:
+def heat_map(matrix: Matrix, prefix: str, *, differences: bool = False) -> str:
     """Draw a cross-generator matrix: accuracy, real and fake accuracy beneath it, counted cells framed.
 
     Args:
         matrix: The table.
         prefix: Unique on the page; every id inside the figure starts with it.
+        differences: Whether its cells are differences of accuracies.
     """
+    draw = _draw_difference if differences else _draw_cell
     rows, columns = len(matrix.folds), len(matrix.generators)
     labels = [_clip(title, 24) for title in matrix.row_titles]
     margin = 0.7 + 0.105 * max([11, *map(len, labels)])
@@ -74,7 +76,7 @@ def heat_map(matrix: Matrix, prefix: str) -> str:
         for row, (label, cells) in enumerate(zip(labels, matrix.cells, strict=True)):
             axes.text(-0.62, row, label, ha="right", va="center", fontsize=10)
             for column, cell in enumerate(cells):
-                _draw_cell(axes, row, column, cell)
+                draw(axes, row, column, cell)
         for family, first, last in matrix.families:
             _draw_bracket(axes, family, first, last)
         return to_svg(figure, prefix, smallest=0.72)
@@ -91,12 +93,28 @@ def _draw_cell(axes: Axes, row: int, column: int, cell: Cell | None) -> None:
         axes.text(column, row, "–", ha="center", va="center", color=THEME["muted"])
         return
     shade = colormaps["cividis"]((accuracy - CHANCE) / (PERFECT - CHANCE))
+    halves = f"{_short(cell.score.real_accuracy)} / {_short(cell.score.fake_accuracy)}"
+    _fill_cell(axes, row, column, shade, number(accuracy), halves, framed=cell.counts)
+
+
+def _draw_difference(axes: Axes, row: int, column: int, cell: Cell | None) -> None:
+    accuracy = cell.score.accuracy if cell else None
+    if cell is None or accuracy is None:
+        _draw_cell(axes, row, column, None)
+        return
+    shade = colormaps["PuOr_r"](0.5 + accuracy / (2 * (PERFECT - CHANCE)))
+    halves = f"{_signed_short(cell.score.real_accuracy)} / {_signed_short(cell.score.fake_accuracy)}"
+    _fill_cell(axes, row, column, shade, signed(accuracy), halves, framed=cell.counts)
+
+
+def _fill_cell(
+    axes: Axes, row: int, column: int, shade: Sequence[float], value: str, halves: str, *, framed: bool
+) -> None:
     axes.add_patch(Rectangle((column - 0.44, row - 0.42), 0.88, 0.84, fc=shade, ec="none"))
     ink = "#000000" if _luminance(shade) > 0.18 else "#ffffff"
-    axes.text(column, row - 0.12, number(accuracy), ha="center", va="center", color=ink, fontsize=12)
-    halves = f"{_short(cell.score.real_accuracy)} / {_short(cell.score.fake_accuracy)}"
+    axes.text(column, row - 0.12, value, ha="center", va="center", color=ink, fontsize=12)
     axes.text(column, row + 0.22, halves, ha="center", va="center", color=ink, fontsize=8.5)
-    if cell.counts:
+    if framed:
         frame = Rectangle((column - 0.475, row - 0.465), 0.95, 0.93, fill=False, ec=THEME["ink"], lw=1.5)
         axes.add_patch(frame)
 
@@ -127,6 +145,10 @@ def _luminance(colour: Sequence[float]) -> float:
 
 def _short(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
+
+
+def _signed_short(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.2f}".replace("-", "−").replace("0.", ".")  # to fit the cell
 
 
 def history(points: Sequence[Point], objective: str, prefix: str) -> str:

@@ -1,7 +1,7 @@
 """PURE: the cross-generator matrix of a trial, which of its cells count, and their means."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from genimage_core.generators import GENIMAGE, Catalog
@@ -88,6 +88,35 @@ def cross_generator(
         column_means=tuple(_mean(column) for column in zip(*cells, strict=True)),
         mean=fmean(means) if means else None,
     )
+
+
+def subtract(one: Matrix, other: Matrix) -> Matrix | None:
+    """Return `one` less `other`, cell by cell, in accuracies; None if they are not laid out alike."""
+    if (one.folds, one.generators) != (other.folds, other.generators):
+        return None
+    pairs = zip(one.cells, other.cells, strict=True)
+    cells = tuple(
+        tuple(_less(cell, beside) for cell, beside in zip(row, row_beside, strict=True))
+        for row, row_beside in pairs
+    )
+    row_means = tuple(map(_mean, cells))
+    means = [mean for mean in row_means if mean is not None]
+    return replace(
+        one,
+        cells=cells,
+        row_means=row_means,
+        column_means=tuple(_mean(column) for column in zip(*cells, strict=True)),
+        mean=fmean(means) if means else None,
+    )
+
+
+def _less(cell: Cell | None, other: Cell | None) -> Cell | None:
+    if cell is None or other is None:
+        return None
+    names = ("accuracy", "real_accuracy", "fake_accuracy")
+    pairs = {name: (getattr(cell.score, name), getattr(other.score, name)) for name in names}
+    found = {name: None if a is None or b is None else a - b for name, (a, b) in pairs.items()}
+    return replace(cell, score=Score(**found))
 
 
 def _rows(names: Sequence[str], folds: Sequence[Fold], columns: Sequence[str]) -> tuple[Fold, ...]:

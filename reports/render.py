@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from reports import figures, views
 from reports.evidence_page import Finals, draw_differences, draw_expected_best, draw_reliability, read_finals
-from reports.matrices import Matrix
+from reports.matrices import Matrix, subtract
 from reports.pictures import Picture
 from reports.records import read_run
 from reports.tables import Report, build
@@ -89,6 +89,7 @@ def html(report: Report, best_file: str, finals: Finals) -> str:
     style = Markup(TEMPLATES.get_template("style.css").render())
     pictures = {
         "matrices": _matrices(report),
+        "difference": _matrix_difference(report),
         "wide": any(len(m.generators) > SIDE_BY_SIDE for m in _pair(report)),
         "history": _history(report),
         "importance": _importance(report),
@@ -191,6 +192,22 @@ def _matrices(report: Report) -> list[Picture]:
         )
         for m in _pair(report)
     ]
+
+
+def _matrix_difference(report: Report) -> Picture | None:
+    """The best searched configuration less the baseline."""
+    best, baseline = report.challenger_matrix, report.baseline_matrix
+    found = subtract(best, baseline) if best and baseline else None
+    if found is None:
+        return None
+    return Picture(
+        title=f"Difference: trial {found.trial} less the baseline",
+        svg=Markup(figures.heat_map(found, "difference", differences=True)),
+        alt=f"Difference of the two matrices above; mean of the framed cells {signed(found.mean)}.",
+        caption=f"Orange: better than the baseline; purple: worse. Mean of the framed cells: "
+        f"{signed(found.mean)}.",
+        table=views.matrix_differences(found),
+    )
 
 
 def _history(report: Report) -> Picture:

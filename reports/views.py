@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports.matrices import Matrix
+from reports.matrices import Cell, Matrix
 from reports.tables import Report, Row
 from reports.wording import (
     NOTHING,
@@ -181,6 +181,22 @@ def matrix_cells(m: Matrix) -> Table:
         if cell is not None
     )
     return Table(columns, rows, frozenset(range(3, 9)))
+
+
+def matrix_differences(m: Matrix) -> Table:
+    """Every cell of a matrix of differences as a row."""
+    rows = tuple(
+        (trained_on, tested_on, KINDS[cell.kind], *(signed(value) for value in _accuracies(cell)))
+        for trained_on, cells in zip(m.row_titles, m.cells, strict=True)
+        for tested_on, cell in zip(m.column_titles, cells, strict=True)
+        if cell is not None
+    )
+    columns = ("Trained on", "Tested on", "Relation", "Δ accuracy", "Δ real", "Δ fake")
+    return Table(columns, rows, frozenset(range(3, 6)))
+
+
+def _accuracies(cell: Cell) -> tuple[float | None, ...]:
+    return cell.score.accuracy, cell.score.real_accuracy, cell.score.fake_accuracy
 
 
 def importance(report: Report) -> Table:

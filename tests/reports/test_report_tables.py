@@ -2,7 +2,7 @@ import pytest
 from synthetic_run import SEARCH, cut_off_trials, folds, score, ten_trials, trial, write_run
 
 from reports import views
-from reports.matrices import cross_generator, judges
+from reports.matrices import cross_generator, judges, subtract
 from reports.records import Fold, read_run
 from reports.tables import build
 
@@ -154,6 +154,26 @@ def test_matrix_counts_what_the_objective_looks_at(tmp_path):
     assert left_out.row_means == pytest.approx((0.7, 0.45))
     assert matrix_of(tmp_path, "in_domain_accuracy").row_means == pytest.approx((1.0, 0.9))
     assert matrix_of(tmp_path, "auroc").row_means == matrix_of(tmp_path).row_means
+
+
+def test_differences_of_matrices_are_those_of_their_cells_and_means(tmp_path):
+    one = matrix_of(tmp_path / "a", adm_on_glide={"accuracy": 0.7})
+    other = matrix_of(tmp_path / "b", sd14_on_adm={"accuracy": float("nan")})
+    found = subtract(one, other)
+    cells = {(f.name, g): c for f, row in zip(found.folds, found.cells, strict=True)
+             for g, c in zip(found.generators, row, strict=True)}  # fmt: skip
+    assert cells["adm", "glide"].score.accuracy == pytest.approx(0.2)
+    assert cells["adm", "glide"].score.fake_accuracy == pytest.approx(0.0)
+    assert cells["sd14", "sd14"].score.accuracy == 0.0 and not cells["sd14", "sd14"].counts
+    assert cells["sd14", "adm"].score.accuracy is None and cells["sd14", "sd15"] is None
+    assert found.row_means == pytest.approx((0.0, 0.2)) and found.mean == pytest.approx(0.1)
+    assert len(views.matrix_differences(found).rows) == 7
+
+
+def test_matrices_that_are_laid_out_differently_are_not_subtracted(tmp_path):
+    fewer = {fold: {g: a for g, a in row.items() if g != "glide"} for fold, row in MEASURED.items()}
+    other = matrix_of(tmp_path / "b", measured=fewer)
+    assert subtract(matrix_of(tmp_path / "a"), other) is None
 
 
 def test_matrix_survives_missing_values(tmp_path):
