@@ -15,6 +15,7 @@ from reports.evidence_page import Finals, draw_differences, draw_expected_best, 
 from reports.matrices import Matrix, subtract
 from reports.pictures import Picture
 from reports.records import read_run
+from reports.space_pictures import draw_parallel, draw_slices
 from reports.tables import Report, build
 from reports.wording import capitalised, count, duration, metric_title, number, signed, unfinished
 
@@ -93,6 +94,8 @@ def html(report: Report, best_file: str, finals: Finals) -> str:
         "wide": any(len(m.generators) > SIDE_BY_SIDE for m in _pair(report)),
         "history": _history(report),
         "importance": _importance(report),
+        "slices": draw_slices(report),
+        "parallel": draw_parallel(report),
         "differences": draw_differences(finals),
         "reliability": draw_reliability(finals),
         "expected_best": draw_expected_best(finals),

@@ -82,8 +82,8 @@ def test_ids_are_unique_and_references_resolve(files):
 def test_every_figure_has_words_and_a_table(files):
     page = Page(files["index.html"])
     described = [value for tag, key, value in page.attributes if tag == "div" and key == "aria-label"]
-    assert page.tags.count("svg") == page.tags.count("figure") == page.tags.count("details") == 5
-    assert sum(pair[1:] == ("role", "img") for pair in page.attributes) == 5
+    assert page.tags.count("svg") == page.tags.count("figure") == page.tags.count("details") == 7
+    assert sum(pair[1:] == ("role", "img") for pair in page.attributes) == 7
     assert all(described)
 
 

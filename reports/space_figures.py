@@ -1,0 +1,114 @@
+"""Where in the searched space values are high, as SVG; see `figures` for how a page restyles it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps, rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.figures import STYLE, THEME, WIDTH, to_svg
+from reports.tables import Row
+from reports.wording import capitalised, metric_title, setting
+
+COLUMNS = 3  # of slices
+PANEL = 1.9  # inches
+
+
+def slices(rows: Sequence[Row], names: Sequence[str], objective: str, prefix: str) -> str:
+    """Draw every completed trial's value against each parameter, one panel each.
+
+    Args:
+        rows: Completed searched trials, each with a value.
+        names: Parameters.
+        objective: What the value is.
+        prefix: Unique on the page; every id inside the figure starts with it.
+    """
+    lines = -(-len(names) // COLUMNS)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, PANEL * lines))
+        grid = figure.subplots(lines, COLUMNS, squeeze=False, sharey=True)
+        figure.subplots_adjust(0.105, 0.52 / (PANEL * lines), 0.99, 0.98, 0.08, 0.55)
+        for axes, name in zip(grid.flat, names, strict=False):
+            _draw_slice(axes, [(row.config.get(name), row.objective or 0.0) for row in rows])
+            axes.set_xlabel(name, fontsize=9)
+        for axes in list(grid.flat)[len(names) :]:
+            axes.set_visible(False)
+        figure.supylabel(capitalised(metric_title(objective)), fontsize=9, x=0.005)
+        return to_svg(figure, prefix, smallest=0.56)
+
+
+def _draw_slice(axes: Axes, points: Sequence[tuple[Any, float]]) -> None:
+    there = [(place, value) for place, value in points if place is not None]
+    numeric = all(isinstance(place, int | float) and not isinstance(place, bool) for place, _ in there)
+    names = [] if numeric else sorted({setting(place) for place, _ in there})
+    places = [place if numeric else names.index(setting(place)) for place, _ in there]
+    axes.grid(lw=0.8)
+    axes.set_axisbelow(True)
+    axes.plot(places, [value for _, value in there], ls="none", marker="o", ms=5, color=THEME["trial"])
+    axes.tick_params(labelsize=8)
+    if numeric:
+        axes.locator_params(axis="x", nbins=4)
+    else:
+        axes.set_xticks(range(len(names)), names, rotation=20)
+
+
+def parallel_coordinates(rows: Sequence[Row], names: Sequence[str], objective: str, prefix: str) -> str:
+    """Draw every completed trial as a line across its parameters, coloured by its value; the best on top.
+
+    Args:
+        rows: Completed searched trials, each with a value, the best first.
+        names: Parameters, the most important first.
+        objective: What the value is.
+        prefix: Unique on the page; every id inside the figure starts with it.
+    """
+    values = np.array([row.objective for row in rows], dtype=float)
+    spread = np.ptp(values) or 1.0
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 3.2))
+        axes = figure.add_axes((0.06, 0.16, 0.88, 0.72))
+        for place in range(len(rows) - 1, -1, -1):
+            heights = [_height(rows, row_name, rows[place].config.get(row_name)) for row_name in names]
+            line = [*heights, (values[place] - values.min()) / spread]
+            colour = colormaps["cividis"]((values[place] - values.min()) / spread)
+            axes.plot(range(len(line)), line, color=colour, lw=3.0 if place == 0 else 1.3)
+        for place, name in enumerate(names):
+            low, high = _ends(rows, name)
+            axes.text(place, 1.03, high, ha="center", va="bottom", fontsize=8, color=THEME["muted"])
+            axes.text(place, -0.03, low, ha="center", va="top", fontsize=8, color=THEME["muted"])
+        last = len(names)
+        axes.text(
+            last, 1.03, f"{values.max():.3f}", ha="center", va="bottom", fontsize=8, color=THEME["muted"]
+        )
+        axes.text(last, -0.03, f"{values.min():.3f}", ha="center", va="top", fontsize=8, color=THEME["muted"])
+        axes.set(xlim=(-0.2, last + 0.2), ylim=(-0.02, 1.02), yticks=[])
+        axes.set_xticks(range(last + 1), [*names, metric_title(objective)], fontsize=8)
+        axes.tick_params(axis="x", pad=16, length=0)
+        axes.vlines(range(last + 1), 0, 1, color=THEME["grid"], lw=1)
+        for side in ("left", "bottom"):
+            axes.spines[side].set_visible(False)
+        return to_svg(figure, prefix, smallest=0.72)
+
+
+def _settings_of(rows: Sequence[Row], name: str) -> list[Any]:
+    found = [row.config[name] for row in rows if row.config.get(name) is not None]
+    try:
+        return sorted(set(found))
+    except TypeError:  # numbers and words together
+        return sorted(set(found), key=str)
+
+
+def _height(rows: Sequence[Row], name: str, value: Any) -> float:
+    """Place of a value between the least and the greatest, by rank of words; NaN where there is none."""
+    known = _settings_of(rows, name)
+    if value is None or not known:
+        return float("nan")
+    if all(isinstance(one, int | float) and not isinstance(one, bool) for one in known):
+        return 0.5 if known[0] == known[-1] else (value - known[0]) / (known[-1] - known[0])
+    return 0.5 if len(known) == 1 else known.index(value) / (len(known) - 1)
+
+
+def _ends(rows: Sequence[Row], name: str) -> tuple[str, str]:
+    known = _settings_of(rows, name)
+    return (setting(known[0]), setting(known[-1])) if known else ("", "")

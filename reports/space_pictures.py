@@ -1,0 +1,59 @@
+"""Pictures of where in the searched space values are high."""
+
+from dataclasses import replace
+
+from markupsafe import Markup
+
+from reports import space_figures, views
+from reports.pictures import Picture
+from reports.tables import Report, Row
+from reports.wording import capitalised, count, metric_title
+
+MOST_AXES = 7  # of parallel coordinates: more cannot be read on a page
+
+
+def _searched(report: Report) -> list[Row]:
+    """Completed searched trials, the best first."""
+    done = [row for row in report.trials if row.role == "searched" and row.state == "completed"]
+    return sorted((row for row in done if row.objective is not None), key=lambda row: -(row.objective or 0.0))
+
+
+def _parameters(report: Report) -> list[str]:
+    """Searched parameters, the most important first."""
+    ranked = [name for name, _ in report.importance.shares]
+    searched = dict.fromkeys(name for row in _searched(report) for name in row.config)
+    return [
+        *(name for name in ranked if name in searched),
+        *(name for name in searched if name not in ranked),
+    ]
+
+
+def draw_slices(report: Report) -> Picture | None:
+    """Every completed trial's value against each parameter; None of fewer than two trials."""
+    rows, names = _searched(report), _parameters(report)
+    if len(rows) < 2 or not names:
+        return None
+    metric = capitalised(metric_title(report.objective))
+    return Picture(
+        title="Value against each parameter",
+        svg=Markup(space_figures.slices(rows, names, report.objective, "slices")),
+        alt=f"{metric} of {count(len(rows), 'completed trial')} against each of {', '.join(names)}.",
+        caption="One point a completed trial; parameters move together, so a slope is no cause by itself.",
+        table=views.leaderboard(replace(report, ranking=tuple(rows))),
+    )
+
+
+def draw_parallel(report: Report) -> Picture | None:
+    """Completed trials as lines across their parameters; None of fewer than two trials."""
+    rows, names = _searched(report), _parameters(report)[:MOST_AXES]
+    if len(rows) < 2 or not names:
+        return None
+    return Picture(
+        title="Configurations as lines",
+        svg=Markup(space_figures.parallel_coordinates(rows, names, report.objective, "parallel")),
+        alt=f"Parallel coordinates of {count(len(rows), 'completed trial')} over {', '.join(names)}; the "
+        f"best is trial {rows[0].trial}.",
+        caption="Each line is a completed trial, bright where its value is high, the best one thick. Ends of "
+        "the axes: least and greatest value tried.",
+        table=views.leaderboard(replace(report, ranking=tuple(rows))),
+    )
