@@ -196,7 +196,7 @@ def student_weights(count: int, resamples: int, rng: np.random.Generator) -> Flo
     """Weights of a few independent things, under which their mean varies as Student's t says.
 
     Five seeds drawn with replacement have 0.8 of the variance that they should and the tails of a normal
-    distribution, and an interval called 95 % covers about 84 %. Here the weighted mean of x is exactly
+    distribution, and an interval called 95 % covers about 83 %. Here the weighted mean of x is exactly
     mean(x) + T s / sqrt(n), T from Student's distribution of n - 1 degrees of freedom.
 
     Returns:

@@ -27,6 +27,7 @@ BENCHMARKS: Mapping[str, tuple[str, Sequence[str]]] = {
     "data": ("data", ()),
     "driver": ("driver", ()),
     "index_memory": ("index_memory", ()),
+    "null_claims": ("null_claims", ()),
 }
 
 

@@ -99,67 +99,72 @@ def draw_luck(world, rng):
     )
 
 
-def draw_logits(world, images, parts, gain, common, rng):
-    """Logits of one training on all images of some parts, as a table.
+def draw_logits(world, shown, gain, common, rng):
+    """Logits of one training, shape (F, N).
 
     Args:
         world: The search.
-        images: See `draw_images`.
-        parts: Which.
+        shown: Rows of `draw_images`.
         gain: Accuracy that the configuration has more than the baseline, off-family.
         common: What all trainings of this seed share, see `draw_luck`.
         rng: Draws what is its own.
     """
-    shown = images[images["part"].isin(parts)]
-    own, names = draw_luck(world, rng), (*world.search, *world.sealed)
+    names, own = (*world.search, *world.sealed), draw_luck(world, rng)
     luck, threshold = (np.sqrt(world.alike) * c + np.sqrt(1 - world.alike) * o
                        for c, o in zip(common, own, strict=True))  # fmt: skip
+    known = [[name in (*fold["train"], *world.base) for name in names] for fold in world.folds]
+    skill = np.where(known, world.skill(0.95), world.skill(world.accuracy + gain)) + luck
     place, sign = shown["generator"].map(names.index).to_numpy(), 2.0 * shown["label"].to_numpy() - 1
-    tables = []
-    for f, fold in enumerate(world.folds):
-        known = [name in (*fold["train"], *world.base) for name in names]
-        skill = np.where(known, world.skill(0.95), world.skill(world.accuracy + gain))
-        own_noise = rng.normal(0, world.noise, len(shown))
-        logit = sign * (skill + luck[f])[place] + sign * shown["hard"] + threshold[f] + own_noise
-        tables.append(
-            shown[["generator", "part", "image"]].assign(fold=fold["name"], logit=np.float32(logit))
-        )
-    return pd.concat(tables, ignore_index=True)
+    own_noise = rng.normal(0, world.noise, (len(known), len(shown)))
+    hard = shown["hard"].to_numpy()
+    return np.float32(sign * (skill[:, place] + hard) + threshold[:, None] + own_noise)
 
 
-def objective(world, table):
-    """Off-family accuracy of a table of logits on validation images, in the order that they are drawn in."""
+def objective(world, logits):
+    """Off-family accuracy of logits on validation images, in the order that they are drawn in."""
     folds = len(world.search)
     signs = np.array([-1.0, 1.0])[:, None]
-    logits = table["logit"].to_numpy().reshape(folds, folds, 2, world.val_per_class)
-    accuracy = (logits * signs > 0).mean((2, 3))
+    accuracy = (logits.reshape(folds, folds, 2, world.val_per_class) * signs > 0).mean((2, 3))
     places = [[world.search.index(name) for name in fold["off_family"]] for fold in world.folds]
     return float(np.mean([accuracy[f, of_fold].mean() for f, of_fold in enumerate(places) if of_fold]))
+
+
+def rows(world, shown, columns):
+    """Rows of a file of logits: every image for every fold."""
+    folds = [shown[columns].assign(fold=fold["name"]) for fold in world.folds]
+    return pd.concat(folds, ignore_index=True)
 
 
 def write_search(folder: Path, world: World, rng) -> Path:
     """Write a run whose finalists have been tested."""
     images = draw_images(world, rng)
-    values = []
+    shown = images[images["part"] == "val"]
+    table, values = rows(world, shown, ["generator", "image"]).assign(epoch=np.int32(1)), []
     for number in range(world.trials + 1):
         gain = world.gain if number else 0.0
-        table = draw_logits(world, images, ("val",), gain, draw_luck(world, rng), rng)
-        values.append(objective(world, table))
-        save(
-            table.drop(columns="part").assign(epoch=np.int32(1)),
-            folder / "scores" / f"trial_{number:04d}.parquet",
-        )
+        logits = draw_logits(world, shown, gain, draw_luck(world, rng), rng)
+        values.append(objective(world, logits))
+        save(table.assign(logit=logits.ravel()), folder / "scores" / f"trial_{number:04d}.parquet")
     best = sorted(range(1, world.trials + 1), key=lambda number: (-values[number], number))[: world.top]
     names = {0: "baseline"} | {number: f"trial_{number:04d}" for number in best}
-    for seed in range(world.seeds):
-        common = draw_luck(world, rng)
-        for number, name in names.items():
-            gain = world.gain if number else 0.0
-            table = draw_logits(world, images, ("test", "sealed"), gain, common, rng)
-            save(table, folder / "finalists" / "scores" / f"{name}_seed_{seed}.parquet")
+    write_finalists(folder, world, images, names, rng)
     save(images.drop(columns="hard"), folder / "scores" / "images.parquet")
     write_records(folder, world, values, names)
     return folder
+
+
+def write_finalists(folder, world, images, names, rng):
+    """Train configurations, by number, with the same seeds and test them."""
+    shown = images[images["part"] != "val"]
+    table = rows(world, shown, ["generator", "part", "image"])
+    for seed in range(world.seeds):
+        common = draw_luck(world, rng)
+        for number, name in names.items():
+            logits = draw_logits(world, shown, world.gain if number else 0.0, common, rng)
+            save(
+                table.assign(logit=logits.ravel()),
+                folder / "finalists" / "scores" / f"{name}_seed_{seed}.parquet",
+            )
 
 
 def save(table, path):
