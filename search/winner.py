@@ -85,4 +85,6 @@ def fix(space: Space, best: TrialRecord) -> Space:
     baseline = best.role == "baseline"
     settled = {} if baseline else {**space.fixed, **best.config}
     search = space.search.model_copy(update={"trials": 1 if baseline else 2, "scheduler": "none"})
-    return space.model_copy(update={"name": f"{space.name}-best", "space": settled, "search": search})
+    finalists = space.finalists.model_copy(update={"top": 0})  # the seal is not opened again by the way
+    fixed = {"name": f"{space.name}-best", "space": settled, "search": search, "finalists": finalists}
+    return space.model_copy(update=fixed)

@@ -46,6 +46,7 @@ def test_the_winner_s_space_file_trains_the_winner(records):
     again = load_space(records.run_dir / "best.yaml")
     assert again.parameters == {} and again.name == "tiny-best"
     assert (again.search.trials, again.search.scheduler) == (2, "none")
+    assert again.finalists.top == 0, "the seal is not opened again by the way"
     assert settle(again, {}) == settle(SPACE, CONFIG)
     assert (again.data, again.protocol, again.detector) == (SPACE.data, SPACE.protocol, SPACE.detector)
     assert suggest_parameters(again, None) == {}
