@@ -40,6 +40,7 @@ ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our own records and TensorBoard stand in
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # nobody reads Ray Tune's own state: a search resumes from its records
+    "TUNE_ONLY_STORE_CHECKPOINT_SCORE_ATTRIBUTE": "1",  # not the whole result beside each checkpoint
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the search's own to handle
     "TUNE_WARN_THRESHOLD_S": "60",
     "RAY_AIR_NEW_OUTPUT": "0",

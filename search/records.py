@@ -25,7 +25,7 @@ class TrialRecord:
         role: `baseline` or `searched`.
         config: The searched parameters.
         state: Where it stands: `stopped` by the scheduler, `interrupted` by the user or the time budget.
-        epochs: Every epoch's metrics, matrix and seconds.
+        epochs: Every epoch's metrics, seconds and, until the trial has ended, matrix.
         error: Why it failed, on one line.
         retries: How often it was started again after a worker died.
     """
@@ -46,6 +46,10 @@ class TrialRecord:
     def reached(self) -> int:
         """Epochs that it has behind it."""
         return int(self.epochs[-1]["epoch"]) if self.epochs else 0
+
+    def forget_matrices(self) -> None:
+        """Drop what is on the disk and not asked for again: of thousands of trials it fills the memory."""
+        self.epochs = [{k: v for k, v in epoch.items() if k != "matrix"} for epoch in self.epochs]
 
 
 KEPT = ("epoch", "train_loss", "losses", "train_s", "eval_s", "busy_s", "wait_s", "matrix")
@@ -83,6 +87,7 @@ class Records:
         self._table_due = 0.0
         for event in self._journal.events:
             self._apply(event)
+        self._journal.events.clear()  # the trials hold what is needed of them
 
     def open_session(self, started: float, slots: int, groups: int) -> None:
         """Note that a process takes the run on.
@@ -127,6 +132,7 @@ class Records:
         state = self._final_state(record, interrupted)
         self._note({"event": "end", "number": number, "state": state, "error": record.error})
         self.write_line(number)
+        record.forget_matrices()
         if time.monotonic() >= self._table_due:
             self.write_table()
         return record

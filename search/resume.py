@@ -115,8 +115,11 @@ def _complete_lines(records: Records) -> None:
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     written = {line["number"]: line["state"] for line in map(json.loads, lines)}
     for record in records.in_order():
-        if record.state not in ("running", written.get(record.number)):
+        if record.state == "running":
+            continue
+        if record.state != written.get(record.number):
             records.write_line(record.number)
+        record.forget_matrices()
 
 
 def require_same(run_dir: Path, description: Mapping[str, Any]) -> tuple[str, ...]:

@@ -51,15 +51,14 @@ class StudySearch(Searcher):  # type: ignore[misc]
         self._limit = limit
         self._study = open_study(storage, space.name)
         self._cut_off = deque(record for record in records.in_order() if record.state == "running")
-        self._trials: dict[str, Trial] = {}
+        self._under_way: dict[str, Trial] = {}
         self._reported: dict[str, set[int]] = {}  # epochs by trial
-        self._settled: set[str] = set()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next configuration; None while there is no room for it, FINISHED after the deadline."""
         if self._deadline.passed:
             return str(Searcher.FINISHED)
-        if len(self._trials) - len(self._settled) >= self._limit():
+        if len(self._under_way) >= self._limit():
             return None
         if self._cut_off:
             return self._go_on(trial_id, self._cut_off.popleft())
@@ -67,7 +66,7 @@ class StudySearch(Searcher):  # type: ignore[misc]
         self._study.sampler = build_sampler(self._space.search, number)
         if 0 < number <= len(self._first):
             self._study.enqueue_trial(self._first[number - 1])
-        trial = self._trials[trial_id] = self._study.ask()
+        trial = self._under_way[trial_id] = self._study.ask()
         assert trial.number == number, "study and records agree"
         self._reported[trial_id] = set()
         params = {} if number == 0 else suggest_parameters(self._space, trial)
@@ -78,7 +77,7 @@ class StudySearch(Searcher):  # type: ignore[misc]
 
     def _go_on(self, trial_id: str, record: TrialRecord) -> dict[str, Any]:
         frozen = self._study.get_trials(deepcopy=False)[record.number]
-        self._trials[trial_id] = Trial(self._study, frozen._trial_id)
+        self._under_way[trial_id] = Trial(self._study, frozen._trial_id)
         self._reported[trial_id] = set(frozen.intermediate_values)
         return {
             "number": record.number,
@@ -89,8 +88,8 @@ class StudySearch(Searcher):  # type: ignore[misc]
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep the objective of an epoch; one that a retry went through again changes nothing."""
-        trial, value = self._trials[trial_id], result[self._objective]
-        if math.isfinite(value) and result["epoch"] not in self._reported[trial_id]:
+        trial, value = self._under_way.get(trial_id), result[self._objective]
+        if trial and math.isfinite(value) and result["epoch"] not in self._reported[trial_id]:
             trial.report(value, result["epoch"])
             self._reported[trial_id].add(result["epoch"])
 
@@ -98,10 +97,10 @@ class StudySearch(Searcher):  # type: ignore[misc]
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Settle the trial's state: COMPLETE at full length, PRUNED when stopped, else FAIL."""
-        if trial_id in self._settled or trial_id not in self._trials:
+        if trial_id not in self._under_way:
             return
         value = (result or {}).get(self._objective, math.nan)
-        trial = self._trials[trial_id]
+        trial = self._under_way[trial_id]
         if result:
             self.on_trial_result(trial_id, result)  # Ray Tune tells the last epoch only here
         if error or not math.isfinite(value):
@@ -110,7 +109,7 @@ class StudySearch(Searcher):  # type: ignore[misc]
             self._study.tell(trial, state=TrialState.PRUNED)
         else:
             self._study.tell(trial, value)
-        self._settled.add(trial_id)
+        del self._under_way[trial_id], self._reported[trial_id]
 
     def settle(self) -> None:
         """Settle what the search has left running."""

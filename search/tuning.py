@@ -18,6 +18,7 @@ from search.checkpoints import trial_name
 from search.cluster import TRIAL_MEMORY_BYTES
 from search.display import Display
 from search.errors import one_line
+from search.forgetting import Forget
 from search.monitor import Monitor, keep_best
 from search.records import Records
 from search.resume import Configuration
@@ -95,7 +96,7 @@ def run_trials(
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(monitor.records.run_dir),
-            callbacks=[monitor],
+            callbacks=[monitor, Forget(monitor.records.objective)],
             stop=deadline,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),

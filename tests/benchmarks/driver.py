@@ -11,7 +11,6 @@ import search  # noqa: F401  # before Ray, which would start every process with 
 # isort: split
 
 import argparse
-import io
 import itertools
 import json
 import os
@@ -20,6 +19,7 @@ import resource
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ import optuna
 from ray import tune
 from rich.console import Console
 
+from genimage_core.metrics import Scores
 from search.board import Board
 from search.cluster import ray_session
 from search.display import Display
@@ -59,7 +60,7 @@ class ClosedForm(tune.Trainable):  # type: ignore[misc]
         self._epoch += 1
         noise = self._config["params"].get("noise_scale", 0.0)
         value = 0.9 - (noise - 0.4) ** 2 - 0.1 / self._epoch
-        cell = {"accuracy": value, "real_accuracy": value, "fake_accuracy": value, "auroc": value}
+        scores = Scores(value, value, value, value, value, 1000)
         return {
             **dict.fromkeys(METRICS, value),
             **dict.fromkeys(("train_s", "eval_s", "busy_s", "wait_s", "train_loss"), 0.001),
@@ -67,7 +68,8 @@ class ClosedForm(tune.Trainable):  # type: ignore[misc]
             "epoch": self._epoch,
             "done": self._epoch >= EPOCHS,
             "table": EpochTable(
-                {fold: dict.fromkeys(GENERATORS, cell) for fold in GENERATORS}, dict.fromkeys(GENERATORS, 0.5)
+                {fold: {name: asdict(scores) for name in GENERATORS} for fold in GENERATORS},
+                dict.fromkeys(GENERATORS, 0.5),
             ),
         }
 
@@ -148,10 +150,11 @@ def run(run_dir: Path, trials: int) -> Watched:
     )
     records = Watched(run_dir, space.search.objective)
     board, deadline = Board(run_dir / "tensorboard"), Deadline(float("inf"))
-    display = Display(records, trials, deadline.at, Console(file=io.StringIO()))
     records.open_session(time.time(), 1, 1)
-    options = {"limit": lambda: 1, "records": records, "board": board, "display": display}
-    run_search(space, ClosedForm, deadline, **options)
+    with Path(os.devnull).open("w") as nowhere:
+        display = Display(records, trials, deadline.at, Console(file=nowhere))
+        options = {"limit": lambda: 1, "records": records, "board": board, "display": display}
+        run_search(space, ClosedForm, deadline, **options)
     board.close()
     return records
 

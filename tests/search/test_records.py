@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import pandas as pd
 import pytest
@@ -193,8 +194,21 @@ def test_records_that_are_opened_again_are_as_they_were_left(records):
     records.add(4, result(1, 0.7))
     records.retry(4, "a worker died")
     again = Records(records.run_dir, OBJECTIVE, EPOCHS)
-    assert again.trials == records.trials and again.sessions == records.sessions
+    assert [asdict(again.trials[number]) for number in range(4)] == lines(records)
+    assert again.trials[4] == records.trials[4] and again.sessions == records.sessions
+    for number in range(4):
+        again.trials[number].forget_matrices()
+    assert again.trials == records.trials
     assert again.timing() == records.timing()
+
+
+def test_matrices_of_trials_that_have_ended_are_on_the_disk_alone(records):
+    play(records, 0, [0.5, 0.6])
+    begin(records, 1)
+    running = records.add(1, result(1, 0.5))
+    assert "matrix" in running.epochs[0]
+    assert [epoch.keys() & {"matrix", "losses"} for epoch in records.trials[0].epochs] == [{"losses"}] * 2
+    assert all(epoch["matrix"] for epoch in lines(records)[0]["epochs"])
 
 
 def test_a_trial_that_is_resumed_forgets_what_came_after_its_checkpoint(records):

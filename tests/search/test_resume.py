@@ -175,8 +175,11 @@ def test_a_line_that_was_not_written_any_more_is_written(run_dir):
     search = Search(run_dir)
     search.end(search.begin()["number"], search.tell(0, 2, 0.6))
     (run_dir / "trials.jsonl").write_text("")
-    reopened(run_dir)
-    assert json.loads((run_dir / "trials.jsonl").read_text())["number"] == 0
+    records = Records(run_dir, OBJECTIVE, EPOCHS)
+    reopen(records, run_dir / "study.db", "tiny")
+    line = json.loads((run_dir / "trials.jsonl").read_text())
+    assert line["number"] == 0 and "matrix" in line["epochs"][0]
+    assert "matrix" not in records.trials[0].epochs[0]
 
 
 def test_what_was_interrupted_goes_on_although_the_study_calls_it_ended(run_dir):

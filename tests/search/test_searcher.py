@@ -180,6 +180,14 @@ def test_failed_trials_do_not_spoil_the_suggestions(searcher, storage):
     assert states.count(TrialState.FAIL) == 4 and states.count(TrialState.COMPLETE) == 8
 
 
+def test_what_a_trial_reports_after_its_end_changes_nothing(searcher, storage):
+    play(searcher, "a")
+    before = trials_on_disk(storage)
+    searcher.on_trial_result("a", {OBJECTIVE: 0.1, "epoch": 1})
+    searcher.on_trial_complete("a", {OBJECTIVE: 0.1, "epoch": 1})
+    assert trials_on_disk(storage) == before
+
+
 def test_nothing_is_suggested_after_the_deadline(storage):
     searcher = open_searcher(space(), storage, time.time() - 1)
     assert searcher.suggest("a") == Searcher.FINISHED
