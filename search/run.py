@@ -21,6 +21,7 @@ from search.inputs import choose_root
 from search.resume import read_opened, read_resumed, read_taken_over, take_over
 from search.session import Checked, Step, check, conclude, execute, plan_for
 from search.space import MINI, Space, load_space
+from search.storage import SCHEME, Mirror, fetch, kept_up
 
 DESCRIPTION = """\
 Search frequency augmentation and freeze depth for detectors of generated images that hold up on generators
@@ -57,9 +58,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the whole search")
     parser.add_argument(
         "--resume",
-        type=Path,
+        type=local_or_mirror,
         metavar="RUN_DIR",
-        help="go on with a run that was cut off; with a larger --trials, with one that has ended",
+        help="go on with a run that was cut off, or with its mirror (s3://BUCKET/PREFIX), fetched to --out; "
+        "with a larger --trials, with one that has ended",
     )
     parser.add_argument(
         "--warm-start",
@@ -77,6 +79,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         type=Path,
         metavar="RUN_DIR",
         help="of a search that has ended, train the best configurations anew and open the seal",
+    )
+    parser.add_argument(
+        "--mirror",
+        metavar="URI",
+        help="keep a copy of the run directory on S3-compatible storage: s3://BUCKET/PREFIX",
     )
     parser.add_argument("--address", metavar="A", help="join a Ray cluster: auto or HOST:PORT")
     parser.add_argument(
@@ -98,8 +105,28 @@ def _require_sense(parser: argparse.ArgumentParser, arguments: argparse.Namespac
     going_on = "--resume" if arguments.finalists_only is None else "--finalists-only"
     refused = ("out", "seed", "warm_start", *(() if arguments.resume else ("trials", "time_budget")))
     for name in refused:
+        if name == "out" and isinstance(arguments.resume, str):
+            continue  # where a mirror is fetched to
         if getattr(arguments, name) is not None:
             parser.error(f"--{name.replace('_', '-')} does not go with {going_on}")
+
+
+def local_or_mirror(text: str) -> Path | str:
+    """Read a run directory, or the address of a mirror."""
+    return text if text.startswith(SCHEME) else Path(text)
+
+
+def bring_here(arguments: argparse.Namespace) -> None:
+    """Fetch the run to go on with if it is named by its mirror, which is then kept up.
+
+    Raises:
+        ValueError: If that cannot be done.
+    """
+    uri = arguments.resume
+    if isinstance(uri, str):
+        arguments.resume = arguments.out or Path("runs") / Path(uri).name
+        fetch(uri, arguments.resume)
+        arguments.mirror = arguments.mirror or uri
 
 
 def duration(text: str) -> float:
@@ -196,9 +223,11 @@ def main(argv: list[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace, started: float) -> int:
     console = Console(soft_wrap=True, highlight=False, markup=False)
     try:
+        bring_here(arguments)
         goes_on = arguments.resume or arguments.finalists_only
         checked = check_resumed(arguments, console) if goes_on else check_new(arguments)
         tell_opened(checked, console)
+        mirror = Mirror(arguments.mirror, checked.run_dir) if arguments.mirror else None
     except (ValueError, OSError) as error:
         return _refuse(error)
     with ExitStack() as stack:
@@ -217,11 +246,22 @@ def _run(arguments: argparse.Namespace, started: float) -> int:
                 print_plan(checked, plan, console)
                 return 0
             budget = arguments.time_budget
-            searched = execute(checked, plan, nodes, console, started=started, time_budget=budget)
-            stack.close()  # the report needs no Ray
-            return conclude(checked, searched, console)
+            with kept_up(mirror, console.print) as behind:
+                searched = execute(checked, plan, nodes, console, started=started, time_budget=budget)
+                stack.close()  # the report needs no Ray
+                code = conclude(checked, searched, console)
+            return _tell_behind(behind, mirror, checked.run_dir) or code
         except Exception as error:
             return _give_up(error, checked)
+
+
+def _tell_behind(behind: list[str], mirror: Mirror | None, run_dir: Path) -> int:
+    """Say that a mirror lacks something of the run; the exit code."""
+    if not behind or mirror is None:
+        return 0
+    again = f"bring it up to date by --resume {run_dir} --mirror {mirror.uri}"
+    print(f"error: the mirror {mirror.uri} is behind: {behind[0]}; {again}", file=sys.stderr)
+    return 1
 
 
 def _refuse(error: Exception) -> int:
