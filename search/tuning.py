@@ -10,6 +10,7 @@ from typing import Any
 
 from optuna.exceptions import StorageInternalError
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
@@ -82,6 +83,7 @@ def run_trials(
         deadline: When no trial goes on to another epoch.
         at_end: Called once no trial is under way any more, whatever ended them.
     """
+    _keep_secrets()
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"memory": TRIAL_MEMORY_BYTES}),
         tune_config=tune.TuneConfig(
@@ -112,6 +114,12 @@ def run_trials(
         raise
     finally:
         _settle(monitor, at_end, cause)
+
+
+def _keep_secrets() -> None:
+    """Keep Tune from handing AWS's keys to every trial: none needs them, and Ray would log them."""
+    passed_on = class_cache.ENV_VARS_TO_PROPAGATE
+    passed_on -= {name for name in passed_on if name.startswith("AWS_")}
 
 
 def _settle(monitor: Monitor, at_end: Callable[[], None], cause: str | None) -> None:
