@@ -131,6 +131,7 @@ def measure(run_dir: Path, trials: int) -> dict[str, Any]:
         "memory_mb": {
             "after_200_trials": records.memory_mb[min(WARM, trials) - 1],
             "end": records.memory_mb[-1],
+            "kb_per_trial_between": _growth_kb(records.memory_mb),
         },
         "states": {state: records.count(state) for state in ("completed", "stopped", "failed", "running")},
         "study_agrees": _agrees(run_dir, records),
@@ -157,6 +158,12 @@ def run(run_dir: Path, trials: int) -> Watched:
         run_search(space, ClosedForm, deadline, **options)
     board.close()
     return records
+
+
+def _growth_kb(memory_mb: list[float]) -> float | None:
+    """Growth of memory by trial after the first `WARM`."""
+    after = memory_mb[WARM - 1 :]
+    return 1024 * (after[-1] - after[0]) / (len(after) - 1) if len(after) > 1 else None
 
 
 def _quarters(cpu_s: list[float]) -> list[float]:
