@@ -13,12 +13,12 @@ from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from genimage_core.data.layout import find_layout
+from search.checks import Checked
 from search.cluster import status_error
 from search.cluster_verdict import Node, is_loopback, judge_facts, judge_gpus, judge_images, judge_openness
 from search.environment import PACKAGES
 from search.errors import one_line
 from search.node_facts import NONCE, NodeFacts, identify, look
-from search.session import Checked
 from search.space import is_mini
 
 LOOK_S = 120.0  # a worker process has to start, on a slow disk too

@@ -5,8 +5,8 @@ import time
 import numpy as np
 from rich.console import Console
 
+from search.checks import Checked
 from search.cluster import ResourcePlan
-from search.session import Checked
 from search.space import dump_space
 
 STEPS = 3

@@ -152,6 +152,17 @@ def trainings_of(summary: Mapping[str, Any]) -> list[Training]:
     return list_trainings(finalists, summary["seeds"])
 
 
+def count_trainings(space: Space) -> int:
+    """How many trainings a space file asks for, after its search."""
+    return (space.finalists.top + 1) * space.finalists.seeds
+
+
+def all_have_ended(summary: Mapping[str, Any]) -> bool:
+    """Whether nothing is left to train: each has completed or failed."""
+    ended = [run for run in summary["runs"] if run["state"] in ("completed", "failed")]
+    return len(ended) == len(trainings_of(summary))
+
+
 def can_be_compared(summary: Mapping[str, Any]) -> bool:
     """Whether the winner and the baseline completed a training with the same seed."""
     baseline, winner = (finalist["name"] for finalist in summary["configurations"][:2])

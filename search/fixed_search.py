@@ -1,12 +1,13 @@
-"""A list of trainings to Ray Tune, one after the other, each exactly once."""
+"""A list of trainings for Ray Tune, one after the other, each exactly once."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ray.tune.search import Searcher
 
+from search.job import Identities
 from search.records import Records
 from search.scheduler import Deadline
 from search.sections import Value
@@ -33,7 +34,7 @@ class Training:
     draw: int
 
 
-class FixedSearch(Searcher):  # type: ignore[misc]
+class FixedSearch:
     """Suggests what has not ended yet: first what was cut off, from where it was, then the rest in order."""
 
     def __init__(
@@ -42,6 +43,8 @@ class FixedSearch(Searcher):  # type: ignore[misc]
         deadline: Deadline,
         records: Records,
         limit: Callable[[], int],
+        folder: str,
+        identities: Mapping[int, Identities],
     ) -> None:
         """Look up in the records what is left.
 
@@ -50,10 +53,12 @@ class FixedSearch(Searcher):  # type: ignore[misc]
             deadline: When nothing is suggested any more.
             records: Where each is noted before it begins.
             limit: How many may be under way now; asked before each.
+            folder: Below the run directory and TensorBoard's, where each puts what it makes.
+            identities: Of the training images that each seed draws.
         """
-        super().__init__(metric=records.objective, mode="max")
         self._deadline, self._records, self._limit = deadline, records, limit
         self._ahead = deque(unfinished(trainings, records))
+        self._folder, self._identities = folder, identities
         self._under_way: set[str] = set()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -74,23 +79,18 @@ class FixedSearch(Searcher):  # type: ignore[misc]
             "params": training.params,
             "seed": training.seed,
             "from_epoch": record.reached,
+            "folder": self._folder,
+            "identities": self._identities[training.seed],
         }
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Learn nothing: what comes next is fixed."""
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Make room for the next."""
         self._under_way.discard(trial_id)
-
-    def save(self, checkpoint_path: str) -> None:
-        """Save nothing: the records are on the disk already, and nothing is ever unpickled."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Refuse: what is left follows from the records."""
-        raise NotImplementedError("what is left follows from the records")
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Ray Tune pickles its arguments for a restore of its own, which is never asked for
 
 
 def unfinished(trainings: Sequence[Training], records: Records) -> list[Training]:

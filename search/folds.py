@@ -25,7 +25,7 @@ from genimage_core.protocol import Fold, hold_out
 from genimage_core.settings import derive_seed
 from search.checkpoints import Contents, secure
 from search.image_scores import LOGITS, read_logits, write_logits
-from search.job import FoldResult, Job, ReadyBase
+from search.job import FoldResult, Identities, Job, ReadyBase
 from search.space import TrialPlan
 
 
@@ -51,6 +51,7 @@ class FoldWorker:
         """
         self.job, self.device, self._beat = job, device, beat
         self.folds = job.folds[rank::world_size]
+        self._identities = dict(job.identities)
         self.seed: int | None = None
         self.training: dict[str, ImageSet] = {}
         self.validation = self._load("val", job.search, job.seed)
@@ -76,7 +77,7 @@ class FoldWorker:
         # Decoding on a new node takes its time, and so does waiting for a process that decodes the same.
         with _beating(self._beat):
             images = load_images(job.layout, name, split, job.data, seed, job.cache)
-        if images.identity != job.identities[name, split, seed]:
+        if images.identity != self._identities[name, split, seed]:
             raise ValueError(
                 f"{socket.gethostname()} has other {split} images of {name} under {job.layout.root} than the "
                 "machine where the search began; copy the data again, or put them on storage that all share"
@@ -99,13 +100,15 @@ class FoldWorker:
         detector.register_forward_pre_hook(lambda *_: self._beat())
         return detector
 
-    def load(self, plan: TrialPlan, seed: int) -> None:
+    def load(self, plan: TrialPlan, seed: int, identities: Identities | None = None) -> None:
         """Make ready for another trial: fresh detectors on the base, fresh optimisers.
 
         Args:
             plan: What they are trained with.
             seed: Of the training: initial weights, order, augmentation, and which images are drawn for it.
+            identities: Of those images, where the job does not have them.
         """
+        self._identities |= identities or {}
         self.plan = plan
         self.running = []  # the trial before makes room first
         if seed != self.seed:

@@ -10,6 +10,8 @@ from genimage_core.metrics import Scores
 from genimage_core.protocol import Fold
 from genimage_core.settings import DataSettings
 
+Identities = Mapping[tuple[str, str, int], str]  # `Recipe.identity` by generator, split and seed
+
 
 @dataclass(frozen=True)
 class ReadyBase:
@@ -41,7 +43,7 @@ class Job:
         bases: Weights to start from, by their names in the space file.
         objective: Metric that the search maximises.
         seed: Seed of the search.
-        identities: `Recipe.identity` of the images of each generator, split and seed, where the search began.
+        identities: Of the images, where the search began.
         board: Folder for TensorBoard.
     """
 
@@ -55,7 +57,7 @@ class Job:
     bases: Mapping[str, ReadyBase]
     objective: str
     seed: int
-    identities: Mapping[tuple[str, str, int], str]
+    identities: Identities
     board: Path
 
 

@@ -1,11 +1,9 @@
-"""Ray Tune's events, turned into records, TensorBoard and the display."""
+"""The events of trials, turned into records, TensorBoard and the display."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from ray.tune import Callback
 
 from search.board import Board
 from search.checkpoints import room_for_more, trial_name
@@ -13,6 +11,7 @@ from search.display import Display
 from search.errors import disk_is_full, keep_story, last_line, story_of
 from search.image_scores import keep_scores
 from search.records import Records, TrialRecord
+from search.resume import TIMING, write_json
 from search.scheduler import Deadline
 from search.winner import drop_useless
 
@@ -23,8 +22,8 @@ def keep_best(records: Records, ended: TrialRecord) -> None:
     drop_useless(records, but=records.best)
 
 
-class Monitor(Callback):  # type: ignore[misc]
-    """Hears of every start, epoch and end of a trial, in the driver."""
+class Monitor:
+    """Hears of every start, epoch and end of a trial, in the driver, and where the time went."""
 
     def __init__(
         self,
@@ -46,17 +45,30 @@ class Monitor(Callback):  # type: ignore[misc]
         self.records, self._board, self._display = records, board, display
         self._deadline, self._tidy = deadline, tidy
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Ray Tune pickles callbacks with its own state; ours are files and a terminal, made anew by each run.
-        return {}
+    def open(self) -> None:
+        """Begin to show what happens."""
+        self._display.start()
 
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def close(self) -> None:
+        """Write down where the time went, and show nothing any more."""
+        self._display.stop()
+        self._board.close()
+        write_json(self.records.run_dir / TIMING, self.records.timing())
+
+    def note(self, text: str) -> None:
+        """Say something to the user."""
+        self._display.note(text)
+
+    def note_room(self, nodes: int, trials: int) -> None:
+        """Note that nodes have joined or left, so that `trials` can run at the same time now."""
+        self.records.note_room(trials)
+        self.note(f"nodes have joined or left, there are {nodes} now: room for {trials} trials at a time")
+
+    def note_start(self, trial: Any) -> None:
         """Note that a trial starts."""
         self._display.note_start(self.records.trials[trial.config["number"]])
 
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
+    def note_result(self, trial: Any, result: dict[str, Any]) -> None:
         """Note an epoch, or why there is none."""
         if "error" in result:
             self._note_failure(trial, result)
@@ -67,21 +79,21 @@ class Monitor(Callback):  # type: ignore[misc]
         self._display.note_epoch(record)
         if not self._deadline.full and not room_for_more(self.records.run_dir):
             self._deadline.full = True
-            self._display.note("no room for another checkpoint: ending after this epoch")
+            self.note("no room for another checkpoint: ending after this epoch")
 
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def note_end(self, trial: Any) -> None:
         """Note that a trial came to its end: of its epochs, early, or by an error of its own."""
         self._end(trial.config["number"], interrupted=trial.trial_id in self._deadline.interrupted)
 
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def note_retry(self, trial: Any) -> None:
         """Note that a trial is tried again after a worker died."""
         cause = self._cause(trial)
         self._ends_search(cause)
         record = self.records.retry(trial.config["number"], cause)
-        self._display.note(f"trial {record.number:>3} starts again: {cause}")
-        self._display.note(f"  the full story: {story_of(self.records.run_dir, trial_name(record.number))}")
+        self.note(f"trial {record.number:>3} starts again: {cause}")
+        self.note(f"  the full story: {story_of(self.records.run_dir, trial_name(record.number))}")
 
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def note_loss(self, trial: Any) -> None:
         """Note that a trial failed for good."""
         cause = self._cause(trial)
         full = self._ends_search(cause)

@@ -16,6 +16,7 @@ from search.space import Space, load_space
 from search.study import restore_study
 
 SPACE, ENVIRONMENT, FINALISTS = "space.yaml", "environment.json", "finalists.json"
+TIMING = "timing.json"
 MAY_CHANGE = ("search.trials", "resources.", "data.root")  # none of these changes what a trial gives
 WARM_SHARE = 4  # one in so many trials is taken over from the run before
 Configuration = dict[str, Value]

@@ -13,13 +13,14 @@ from typing import Any, get_args
 
 from rich.console import Console
 
+from search.checks import Checked, Step, check, plan_for
 from search.cluster import ray_session
 from search.cluster_checks import check_cluster
 from search.dry_run import print_plan
 from search.errors import disk_is_full, keep_traceback, one_line
 from search.inputs import choose_root
 from search.resume import read_opened, read_resumed, read_taken_over, take_over
-from search.session import Checked, Step, check, conclude, execute, plan_for
+from search.session import conclude, execute
 from search.space import MINI, Space, load_space
 from search.storage import SCHEME, Mirror, fetch, kept_up
 

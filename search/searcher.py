@@ -1,4 +1,4 @@
-"""Optuna's suggestions to Ray Tune, with states that tell the truth in `study.db`."""
+"""Optuna's suggestions for Ray Tune, with states that tell the truth in `study.db`."""
 
 import math
 from collections import deque
@@ -17,7 +17,7 @@ from search.space import Space
 from search.study import build_sampler, open_study, settle_study
 
 
-class StudySearch(Searcher):  # type: ignore[misc]
+class StudySearch:
     """Asks a study on disk, in which trial 0 is the baseline, for one trial after the other.
 
     Ray's own `OptunaSearch` would call a trial that was stopped early COMPLETE, leave one without a finite
@@ -45,7 +45,6 @@ class StudySearch(Searcher):  # type: ignore[misc]
             first: Values to try right after the baseline, before the sampler's.
             limit: How many trials may be under way now; asked before each.
         """
-        super().__init__(metric=space.search.objective, mode="max")
         self._space, self._deadline, self._records, self._first = space, deadline, records, first
         self._objective, self._epochs = space.search.objective, space.training.epochs
         self._limit = limit
@@ -55,7 +54,7 @@ class StudySearch(Searcher):  # type: ignore[misc]
         self._reported: dict[str, set[int]] = {}  # epochs by trial
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Return the next configuration; None while there is no room for it, FINISHED after the deadline."""
+        """Return the next configuration; None while there is no room for it, FINISHED when there is none."""
         if self._deadline.passed:
             return str(Searcher.FINISHED)
         if len(self._under_way) >= self._limit():
@@ -63,6 +62,8 @@ class StudySearch(Searcher):  # type: ignore[misc]
         if self._cut_off:
             return self._go_on(trial_id, self._cut_off.popleft())
         number = len(self._records.trials)
+        if number >= self._space.search.trials:
+            return str(Searcher.FINISHED)
         self._study.sampler = build_sampler(self._space.search, number)
         if 0 < number <= len(self._first):
             self._study.enqueue_trial(self._first[number - 1])
@@ -114,16 +115,6 @@ class StudySearch(Searcher):  # type: ignore[misc]
     def settle(self) -> None:
         """Settle what the search has left running."""
         settle_study(self._study, self._epochs)
-
-    def save(self, checkpoint_path: str) -> None:
-        """Save nothing: study and records are on the disk already, and nothing is ever unpickled."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Refuse: a search is resumed from study and records."""
-        raise NotImplementedError("a search is resumed from its records")
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Ray Tune pickles its arguments for a restore of its own, which is never asked for
 
 
 def suggest_parameters(space: Space, trial: optuna.trial.BaseTrial) -> dict[str, Value]:

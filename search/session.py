@@ -2,37 +2,44 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from ray import tune
 from rich.console import Console
 
-from genimage_core.cache import cache_folder
-from genimage_core.detectors.catalogue import check_detector
 from genimage_core.detectors.info import CheckpointInfo
-from genimage_core.protocol import Protocol, hold_out
-from genimage_core.settings import require
 from reports.model_card import write_card
 from reports.render import write_report
-from search.base import Base, BaseTask, find_bases, prepare_base
+from search.base import Base, BaseTask, prepare_base
+from search.board import Board
 from search.capacity import Capacity
-from search.cluster import ResourcePlan, plan_resources
+from search.checks import Checked
+from search.cluster import ResourcePlan
+from search.display import Display
 from search.environment import command_line, describe_run
 from search.final_scores import open_seal, score_finalists
-from search.final_training import train_finalists
-from search.finalists import begin_summary, can_be_compared, describe_finalists, read_summary
+from search.final_training import finalists_part
+from search.finalists import (
+    Summary,
+    all_have_ended,
+    begin_summary,
+    can_be_compared,
+    count_trainings,
+    describe_finalists,
+    read_summary,
+)
 from search.image_scores import IMAGES, SCORES, tabulate_images, write_table
-from search.inputs import Inputs, check_inputs, check_tests, find_images, prepare_inputs, write_left_out
+from search.inputs import Inputs, find_images, prepare_inputs, write_left_out
 from search.job import Job, ReadyBase
-from search.live import live, note_room
+from search.monitor import Monitor, keep_best
 from search.records import Records
+from search.relay import Part
 from search.resume import (
     ENVIRONMENT,
     SPACE,
-    Configuration,
+    TIMING,
     drop_ray_state,
     reopen,
     require_same,
@@ -40,49 +47,12 @@ from search.resume import (
     write_json,
 )
 from search.scheduler import Deadline
-from search.sections import ResourcesSection
-from search.space import Space, build_protocol, dump_space
+from search.space import dump_space
 from search.trial import DetectorTrial
-from search.tuning import run_search
+from search.tuning import run_parts, search_part
 from search.winner import keep_finalist, keep_winner
 
-Step = Literal["search", "finalists"]
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A run of which everything that can be refused beforehand has been checked; nothing is written yet.
-
-    Attributes:
-        space: What is searched.
-        protocol: Folds, left-out and sealed generators.
-        bases: Weights that trials start from, by name, the baseline's first.
-        generators: Those that are read: the search's, and the base's if it is to be trained.
-        run_dir: Where the records will be.
-        cache: Where data, decoded images and base weights are kept.
-        address: Ray cluster to join; None for an instance of its own.
-        resumed: Whether the run directory holds the beginning of this run.
-        first: Configurations to try right after the baseline.
-        opened: Sealed generators that the run had opened from which these come.
-        steps: What is done: the search, its finalists, or one after the other.
-    """
-
-    space: Space
-    protocol: Protocol
-    bases: Mapping[str, Base]
-    generators: tuple[str, ...]
-    run_dir: Path
-    cache: Path
-    address: str | None
-    resumed: bool = False
-    first: tuple[Configuration, ...] = ()
-    opened: tuple[str, ...] = ()
-    steps: tuple[Step, ...] = get_args(Step)
-
-    @property
-    def searches(self) -> bool:
-        """Whether trials of the search are run: not any more, once its finalists are chosen."""
-        return "search" in self.steps and read_summary(self.run_dir) is None
+NO_FINALISTS = "no finalists: the search completed no configuration, or not the baseline"
 
 
 @dataclass(frozen=True)
@@ -98,76 +68,6 @@ class Searched:
     records: Records
     interrupted: bool
     full: bool
-
-
-def check(
-    space: Space,
-    run_dir: Path,
-    address: str | None,
-    *,
-    steps: Sequence[Step] = get_args(Step),
-    resumed: bool = False,
-    first: Sequence[Configuration] = (),
-    opened: Sequence[str] = (),
-) -> Checked:
-    """Check detector, base, protocol and data; the arguments are those of `Checked`.
-
-    Raises:
-        ValueError: On the first that is impossible.
-    """
-    check_detector(space.detector.name, space.data.image_size)
-    check_inputs(
-        space, space.catalog.expand(space.protocol.search)
-    )  # before the base: that may need the network
-    bases = find_bases(space)
-    seen = tuple(dict.fromkeys(name for base in bases.values() for name in base.generators))
-    protocol = build_protocol(space, seen)
-    _check_workers(space.resources, len(protocol.folds))
-    _check_patience(space, protocol, bases)
-    to_train = tuple(base.generators[0] for base in bases.values() if base.kind == "generator")
-    if to_train:
-        check_inputs(space, to_train)
-    generators = tuple(dict.fromkeys((*protocol.search, *to_train)))
-    if "finalists" in steps:
-        check_tests(space)
-    cache = cache_folder().absolute()
-    return Checked(
-        space=space,
-        protocol=protocol,
-        bases=bases,
-        generators=generators,
-        run_dir=run_dir,
-        cache=cache,
-        address=address,
-        resumed=resumed,
-        first=tuple(first),
-        opened=tuple(opened),
-        steps=tuple(steps),
-    )
-
-
-def _check_patience(space: Space, protocol: Protocol, bases: Mapping[str, Base]) -> None:
-    if not space.may_be_patient:
-        return
-    for fold in protocol.folds:
-        for base in bases.values():
-            hold_out(fold.train, base.generators, space.catalog, 1, space.search.seed)
-
-
-def _check_workers(section: ResourcesSection, folds: int) -> None:
-    workers = section.workers_per_trial
-    allowed = f"auto or within 1 to {folds} (detectors per trial; more workers would idle)"
-    require(workers == "auto" or workers <= folds, "resources.workers_per_trial", workers, allowed)
-
-
-def plan_for(checked: Checked, nodes: list[dict[str, float]]) -> ResourcePlan:
-    """Decide how the run spreads over the machines.
-
-    Raises:
-        ValueError: If not even one trial fits.
-    """
-    space = checked.space
-    return plan_resources(nodes, space.resources, len(checked.protocol.folds), space.search.trials)
 
 
 def execute(
@@ -190,15 +90,15 @@ def execute(
             records.open_session(started, plan.shape.workers * plan.concurrent, plan.concurrent)
         job = _build_job(checked, inputs, plan, console)
         deadline = Deadline(time.time() + (time_budget or math.inf))
-        if checked.searches:
-            _search(checked, job, plan, records, deadline, console)
+        if part := _begin(checked, job, plan, inputs, records, deadline, console):
+            trainable = tune.with_parameters(DetectorTrial, job=job, space=space, shape=plan.shape)
+            run_parts(part, trainable, space.search.trials + count_trainings(space), deadline)
         if not (deadline.called or deadline.full):
-            deadline.at = math.inf  # a budget is the search's
-            _try_finalists(checked, job, plan, inputs, records, deadline, console)
+            _open_seal(checked, job, plan, inputs, console)
     return Searched(records, deadline.called, deadline.full)
 
 
-def _try_finalists(
+def _begin(
     checked: Checked,
     job: Job,
     plan: ResourcePlan,
@@ -206,25 +106,54 @@ def _try_finalists(
     records: Records,
     deadline: Deadline,
     console: Console,
-) -> None:
-    """Train the best configurations and the baseline anew, then open the seal."""
-    space, run_dir = checked.space, checked.run_dir
-    if "finalists" not in checked.steps or not space.finalists.top:
-        return
-    sealed = checked.protocol.sealed
-    opened, simulated = checked.opened, inputs.simulated
-    summary = begin_summary(space, records, sealed=sealed, opened_before=opened, simulated=simulated)
-    if summary is None:
-        console.print("no finalists: the search completed no configuration, or not the baseline")
-        return
-    console.print(describe_finalists(summary), markup=False)
-    if not train_finalists(job, space, summary, plan, deadline, console):
+) -> Part | None:
+    """Describe what Ray Tune runs: the search, then its finalists."""
+
+    def finalists() -> Part | None:
+        if deadline.called or deadline.full or "finalists" not in checked.steps:
+            return None
+        deadline.at = math.inf  # a budget is the search's
+        summary = _choose(checked, inputs, records, console)
+        return finalists_part(job, summary, plan, deadline, console) if summary else None
+
+    if not checked.searches:
+        return finalists()
+    space = checked.space
+    console.print(f"run directory {job.run_dir}", highlight=False, markup=False)
+    console.print(f"watch it with: tensorboard --logdir {job.board}", highlight=False, markup=False)
+    display = Display(records, space.search.trials, deadline.at, console)
+    monitor = Monitor(records, Board(job.board), display, deadline, keep_best)
+    room = Capacity(plan.shape, plan.concurrent, space.search.trials, monitor.note_room)
+    return search_part(space, deadline, monitor, room, first=checked.first, then=finalists)
+
+
+def _choose(checked: Checked, inputs: Inputs, records: Records, console: Console) -> Summary | None:
+    """Choose the finalists, or read which were chosen; None if there are none to choose from."""
+    space = checked.space
+    if not space.finalists.top:
+        return None
+    summary = begin_summary(
+        space,
+        records,
+        sealed=checked.protocol.sealed,
+        opened_before=checked.opened,
+        simulated=inputs.simulated,
+    )
+    said = describe_finalists(summary) if summary else NO_FINALISTS
+    console.print(said, markup=False)
+    return summary
+
+
+def _open_seal(checked: Checked, job: Job, plan: ResourcePlan, inputs: Inputs, console: Console) -> None:
+    """Test the finalists, once all are trained."""
+    summary = read_summary(checked.run_dir) if "finalists" in checked.steps else None
+    if summary is None or not all_have_ended(summary):
         return
     if not can_be_compared(summary):
         console.print("no seed with which both winner and baseline could be trained: the seal stays closed")
         return
-    open_seal(run_dir, summary, command_line(str(inputs.layout.root)))
-    layout = find_images(space, (*job.search, *sealed), inputs.layout.root)
+    open_seal(checked.run_dir, summary, command_line(str(inputs.layout.root)))
+    layout = find_images(checked.space, (*job.search, *checked.protocol.sealed), inputs.layout.root)
     score_finalists(job, summary, layout, plan.shape, console)
 
 
@@ -249,7 +178,8 @@ def _open_records(
     records = Records(run_dir, space.search.objective, space.training.epochs)
     if checked.searches and checked.resumed:
         reopen(records, run_dir / "study.db", space.name)
-        (run_dir / "timing.json").unlink(missing_ok=True)  # the run is not finished any more
+        (run_dir / TIMING).unlink(missing_ok=True)  # the run is not finished any more
+    if checked.resumed:
         drop_ray_state(run_dir)
     return records
 
@@ -314,22 +244,3 @@ def _make_ready(
     task = BaseTask(space, base, inputs.layout, checked.cache, info, target)
     judged = tuple(name for name in base.generators if (name, "val") in inputs.identities)
     return ReadyBase(prepare_base(task, plan, console), info, judged)
-
-
-def _search(
-    checked: Checked, job: Job, plan: ResourcePlan, records: Records, deadline: Deadline, console: Console
-) -> None:
-    space = checked.space
-    with live(job, records, space.search.trials, deadline, console) as (board, display):
-        display.note(f"run directory {job.run_dir}")
-        display.note(f"watch it with: tensorboard --logdir {job.board}")
-        run_search(
-            space,
-            tune.with_parameters(DetectorTrial, job=job, space=space, shape=plan.shape),
-            deadline,
-            limit=Capacity(plan.shape, plan.concurrent, space.search.trials, note_room(records, display)),
-            records=records,
-            board=board,
-            display=display,
-            first=checked.first,
-        )

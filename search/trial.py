@@ -40,10 +40,11 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
         self._epoch, self._error, self._story = 0, "", ""
         self._plan = settle(self._space, config["params"], baseline=config["role"] == "baseline")
         self._from_epoch = config["from_epoch"]
-        self._checkpoints = folder_of(self._job.run_dir, config["number"])
+        folder, seed = config.get("folder", ""), config.get("seed", self._job.seed)
+        self._checkpoints = folder_of(self._job.run_dir / folder, config["number"])
         try:
-            board = self._job.board / trial_name(config["number"])
-            self._group.load(self._plan, config.get("seed", self._job.seed), board)
+            board = self._job.board / folder / trial_name(config["number"])
+            self._group.load(self._plan, seed, config.get("identities", {}), board)
         except CommandFailed as error:
             self._error, self._story = f"before the first epoch: {error}", error.story
 

@@ -1,4 +1,4 @@
-"""The search itself: Ray Tune with the study's suggestions, early stopping and warm worker groups."""
+"""Ray Tune, told what to run: trials that hand their warm worker groups on, early stopping, Ctrl-C."""
 
 import os
 import signal
@@ -8,20 +8,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from optuna.exceptions import StorageInternalError
 from ray import tune
 from ray.tune.execution import class_cache
-from ray.tune.schedulers import TrialScheduler
-from ray.tune.search import Searcher
 
-from search.board import Board
 from search.checkpoints import trial_name
 from search.cluster import TRIAL_MEMORY_BYTES
-from search.display import Display
 from search.errors import one_line
 from search.forgetting import Forget
-from search.monitor import Monitor, keep_best
-from search.records import Records
+from search.monitor import Monitor
+from search.relay import Part, Relay, RelayMonitor, RelayScheduler, RelaySearch, nothing
 from search.resume import Configuration
 from search.scheduler import Deadline, build_scheduler
 from search.searcher import StudySearch
@@ -30,75 +25,56 @@ from search.space import Space
 RETRIES = 2
 
 
-def run_search(
+def search_part(
     space: Space,
-    trainable: Any,
     deadline: Deadline,
-    *,
+    monitor: Monitor,
     limit: Callable[[], int],
-    records: Records,
-    board: Board,
-    display: Display,
+    *,
     first: Sequence[Configuration] = (),
-) -> None:
-    """Run every trial of a search; results reach records, board and display as they come.
+    then: Callable[[], Part | None] = nothing,
+) -> Part:
+    """Describe the search: every trial of the study beside the run's records.
 
     Args:
         space: What is searched.
-        trainable: `DetectorTrial` with its parameters, or another that reports what it does.
         deadline: When no trial starts any more and none goes on to another epoch.
+        monitor: Hears of everything; its records' run directory is the search's.
         limit: Trials that fit side by side now; nodes may join and leave.
-        records: Where trials are written down; their run directory is the search's.
-        board: TensorBoard.
-        display: What the user sees.
         first: Configurations to try right after the baseline.
+        then: What comes after the search.
     """
-    ahead = space.search.trials - sum(record.state != "running" for record in records.in_order())
-    if ahead <= 0:
-        return
+    records = monitor.records
     searcher = StudySearch(space, records.run_dir / "study.db", deadline, records, first, limit)
-    monitor = Monitor(records, board, display, deadline, keep_best)
-    scheduler = build_scheduler(space, records)
-    run_trials(trainable, ahead, searcher, scheduler, monitor, deadline, at_end=searcher.settle)
+    return Part(searcher, build_scheduler(space, records), monitor, searcher.settle, then)
 
 
-def run_trials(
-    trainable: Any,
-    trials: int,
-    searcher: Searcher,
-    scheduler: TrialScheduler,
-    monitor: Monitor,
-    deadline: Deadline,
-    *,
-    at_end: Callable[[], None] = lambda: None,
-) -> None:
-    """Let Ray Tune run what a searcher suggests, until it has no more or the user wants no more.
+def run_parts(first: Part, trainable: Any, most: int, deadline: Deadline) -> None:
+    """Let Ray Tune run one part after the other, until there are no more or the user wants no more.
 
     Args:
-        trainable: As of `run_search`.
-        trials: How many are suggested at most.
-        searcher: Suggests them, and holds them back while there is no room.
-        scheduler: Stops them early, or not.
-        monitor: Hears of everything; its records say where all is kept.
+        first: Its records say where all is kept.
+        trainable: `DetectorTrial` with its parameters, or another that reports what it does.
+        most: Trials of all parts together at most.
         deadline: When no trial goes on to another epoch.
-        at_end: Called once no trial is under way any more, whatever ended them.
     """
     _keep_secrets()
+    relay, records = Relay(first), first.monitor.records
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"memory": TRIAL_MEMORY_BYTES}),
         tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=scheduler,
-            num_samples=trials,
-            max_concurrent_trials=trials,  # the searcher knows better; without, trials would start in turn
+            search_alg=RelaySearch(relay, records.objective),
+            scheduler=RelayScheduler(relay),
+            num_samples=most,
+            max_concurrent_trials=most,  # the searcher knows better; without, trials would start in turn
             reuse_actors=True,
             trial_name_creator=_name,
             trial_dirname_creator=lambda trial: f"{_name(trial)}_{trial.trial_id}",
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=str(monitor.records.run_dir),
-            callbacks=[monitor, Forget(monitor.records.objective)],
+            storage_path=str(records.run_dir),
+            callbacks=[RelayMonitor(relay), Forget(records.objective)],
             stop=deadline,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
@@ -109,27 +85,19 @@ def run_trials(
     try:
         with _ending_on_signals(deadline):
             tuner.fit()
+    except KeyboardInterrupt:
+        first.monitor.note("ended at once; once more ends without a report")
     except Exception as error:
         cause = one_line(error)
         raise
     finally:
-        _settle(monitor, at_end, cause)
+        relay.end(cause)
 
 
 def _keep_secrets() -> None:
     """Keep Tune from handing AWS's keys to every trial: none needs them, and Ray would log them."""
     passed_on = class_cache.ENV_VARS_TO_PROPAGATE
     passed_on -= {name for name in passed_on if name.startswith("AWS_")}
-
-
-def _settle(monitor: Monitor, at_end: Callable[[], None], cause: str | None) -> None:
-    """Note the end of what was running; on a disk that is full `--resume` does so, once there is room."""
-    try:
-        monitor.settle(cause)
-        at_end()
-    except (OSError, StorageInternalError):
-        if cause is None:
-            raise
 
 
 def _name(trial: Any) -> str:

@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from search.capacity import GroupShape, wait_for_room
 from search.checkpoints import Contents
 from search.errors import last_line, notes_of, one_line
-from search.job import FoldResult, Job
+from search.job import FoldResult, Identities, Job
 from search.mailbox import Mailbox
 from search.orphans import note_placement_group, remove_group, remove_orphans
 from search.space import TrialPlan
@@ -86,9 +86,9 @@ class WorkerGroup:
         except BaseException as error:  # told to whoever waits for an answer
             self._error = error
 
-    def load(self, plan: TrialPlan, seed: int, board: Path) -> None:
+    def load(self, plan: TrialPlan, seed: int, identities: Identities, board: Path) -> None:
         """Make every worker ready for a trial; rank 0 puts pictures of its augmentation on `board`."""
-        self._call(("load", plan, seed, board))
+        self._call(("load", plan, seed, identities, board))
 
     def epoch(self, epoch: int) -> list[dict[str, FoldResult]]:
         """Train and evaluate one epoch; the results of every rank."""
@@ -218,8 +218,8 @@ def _throttled(act: Callable[[], object], every_s: float = 1.0) -> Callable[[], 
 def _obey(worker: "FoldWorker", rank: int, command: tuple[Any, ...]) -> Any:
     verb, *arguments = command
     if verb == "load":
-        plan, seed, board = arguments
-        worker.load(plan, seed)
+        plan, seed, identities, board = arguments
+        worker.load(plan, seed, identities)
         if rank == 0:
             from search.board import write_pictures
 

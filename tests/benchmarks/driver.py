@@ -32,11 +32,12 @@ from search.board import Board
 from search.cluster import ray_session
 from search.display import Display
 from search.job import EpochTable
+from search.monitor import Monitor, keep_best
 from search.records import METRICS, Records, TrialRecord
 from search.scheduler import Deadline
 from search.space import Space
 from search.study import STATES
-from search.tuning import run_search
+from search.tuning import run_parts, search_part
 
 EPOCHS = 3
 GENERATORS = ("sd14", "glide", "biggan", "adm")
@@ -150,13 +151,12 @@ def run(run_dir: Path, trials: int) -> Watched:
         space={"noise_scale": {"low": 0.0, "high": 1.0}, "phase_perturb_prob": {"low": 0.0, "high": 1.0}},
     )
     records = Watched(run_dir, space.search.objective)
-    board, deadline = Board(run_dir / "tensorboard"), Deadline(float("inf"))
+    deadline = Deadline(float("inf"))
     records.open_session(time.time(), 1, 1)
     with Path(os.devnull).open("w") as nowhere:
         display = Display(records, trials, deadline.at, Console(file=nowhere))
-        options = {"limit": lambda: 1, "records": records, "board": board, "display": display}
-        run_search(space, ClosedForm, deadline, **options)
-    board.close()
+        monitor = Monitor(records, Board(run_dir / "tensorboard"), display, deadline, keep_best)
+        run_parts(search_part(space, deadline, monitor, lambda: 1), ClosedForm, trials, deadline)
     return records
 
 

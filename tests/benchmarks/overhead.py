@@ -130,31 +130,25 @@ def run_warm(folder: Path, trials: int) -> tuple[list[float], list[float]]:
     from search.capacity import GroupShape
     from search.cluster import ray_session
     from search.display import Display
+    from search.monitor import Monitor, keep_best
     from search.records import Records
     from search.scheduler import Deadline
     from search.trial import DetectorTrial
-    from search.tuning import run_search
+    from search.tuning import run_parts, search_part
     from tests.benchmarks.small_search import make_job, make_space
 
     space = make_space(trials, EPOCHS, IMAGES)
     with ray_session(None, folder / "none"):
         job = make_job(folder, space)
         records = Records(job.run_dir, job.objective, EPOCHS)
-        board, deadline = Board(job.board), Deadline(math.inf)
+        deadline = Deadline(math.inf)
         display = Display(records, trials, math.inf, Console(file=io.StringIO()))
+        monitor = Monitor(records, Board(job.board), display, deadline, keep_best)
         shape = GroupShape(1, 1.0, 0.0)
         started = time.time()
         records.open_session(started, 1, 1)
-        run_search(
-            space,
-            tune.with_parameters(DetectorTrial, job=job, space=space, shape=shape),
-            deadline,
-            limit=lambda: 1,
-            records=records,
-            board=board,
-            display=display,
-        )
-        board.close()
+        trainable = tune.with_parameters(DetectorTrial, job=job, space=space, shape=shape)
+        run_parts(search_part(space, deadline, monitor, lambda: 1), trainable, trials, deadline)
     events = [json.loads(line) for line in (job.run_dir / "journal.jsonl").read_text().splitlines()]
     ends = [event["at"] for event in events if event["event"] == "end"]
     busy = [event["epoch"]["busy_s"] for event in events if event["event"] == "epoch"]

@@ -7,8 +7,8 @@ from genimage_core.protocol import Protocol
 from search import dry_run
 from search.base import Base
 from search.capacity import GroupShape
+from search.checks import Checked
 from search.cluster import ResourcePlan
-from search.session import Checked
 from search.space import Space
 
 SPACE = Space(

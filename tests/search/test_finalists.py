@@ -4,7 +4,6 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from ray import cloudpickle
 from ray.tune.search import Searcher
 from synthetic_epoch import result
 
@@ -130,7 +129,8 @@ def test_the_seal_is_opened_once(records, summary):
 
 
 def fixed(summary, records, limit=lambda: 2, until=math.inf):
-    return FixedSearch(trainings_of(summary), Deadline(until), records, limit)
+    identities = {seed: {("sd14", "train", seed): f"images {seed}"} for seed in summary["seeds"]}
+    return FixedSearch(trainings_of(summary), Deadline(until), records, limit, FOLDER, identities)
 
 
 @pytest.fixture
@@ -144,7 +144,9 @@ def test_each_training_is_suggested_once_while_there_is_room(summary, inner):
     searcher = fixed(summary, inner)
     first, second, none = (searcher.suggest(name) for name in "abc")
     assert [c["number"] for c in (first, second)] == [0, 1] and none is None
-    assert first["seed"] == second["seed"] == summary["seeds"][0] and first["from_epoch"] == 0
+    seed = summary["seeds"][0]
+    assert first["seed"] == second["seed"] == seed and first["from_epoch"] == 0
+    assert first["folder"] == FOLDER and first["identities"] == {("sd14", "train", seed): f"images {seed}"}
     assert (first["params"], second["params"]) == ({}, {"noise_scale": 0.2})
     searcher.on_trial_complete("a")
     assert searcher.suggest("c")["number"] == 2
@@ -172,15 +174,6 @@ def test_what_was_cut_off_goes_on_first_and_what_has_ended_does_not(summary, inn
 
 def test_after_the_deadline_nothing_is_suggested(summary, inner):
     assert fixed(summary, inner, until=0.0).suggest("a") == Searcher.FINISHED and not inner.trials
-
-
-def test_nothing_of_the_list_is_pickled(summary, inner, tmp_path):
-    copy = cloudpickle.loads(cloudpickle.dumps(fixed(summary, inner)))
-    assert not vars(copy)
-    fixed(summary, inner).save(str(tmp_path / "state"))
-    assert not (tmp_path / "state").exists()
-    with pytest.raises(NotImplementedError):
-        fixed(summary, inner).restore("anything")
 
 
 def test_what_became_of_the_trainings_is_noted(summary, inner):

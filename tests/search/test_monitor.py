@@ -1,6 +1,5 @@
 import io
 import math
-import pickle
 from dataclasses import dataclass
 
 import pytest
@@ -46,12 +45,12 @@ class Search:
     def start(self, trial):
         if trial.config["number"] not in self.records.trials:  # the searcher has noted it before
             self.records.begin(*trial.config.values())
-        self.monitor.on_trial_start(0, [], trial)
+        self.monitor.note_start(trial)
 
     def result(self, trial, epoch):
         told = {**result(epoch), "busy_s": 5.0, "started": 1.0}
         told["table"] = EpochTable(told.pop("matrix"), told.pop("losses"))
-        self.monitor.on_trial_result(0, [], trial, told)
+        self.monitor.note_result(trial, told)
 
     @property
     def lines(self):
@@ -68,7 +67,7 @@ def test_a_trial_from_start_to_end(search):
     search.start(baseline)
     for epoch in (1, 2):
         search.result(baseline, epoch)
-    search.monitor.on_trial_complete(0, [], baseline)
+    search.monitor.note_end(baseline)
     assert search.records.trials[0].state == "completed"
     assert "trial   0 starts: baseline" in search.lines[0]
     assert "trial   0 epoch 1/2" in search.lines[1] and "0.1000" in search.lines[1]
@@ -82,7 +81,7 @@ def test_a_trial_that_was_stopped_early(search):
     searched = trial(3, noise_scale=0.5)
     search.start(searched)
     search.result(searched, 1)
-    search.monitor.on_trial_complete(0, [], searched)
+    search.monitor.note_end(searched)
     assert search.records.trials[3].state == "stopped"
     assert "trial   3 stopped" in search.lines[-1] and "1 stopped" in search.lines[-1]
 
@@ -93,7 +92,7 @@ def test_a_trial_that_the_time_budget_ended(search):
     assert "trial   3 starts: noise_scale 0.5" in search.lines[-1]
     search.result(searched, 1)
     search.deadline.interrupted.add("id3")
-    search.monitor.on_trial_complete(0, [], searched)
+    search.monitor.note_end(searched)
     assert search.records.trials[3].state == "interrupted"
 
 
@@ -103,8 +102,8 @@ def test_a_trial_that_failed_by_itself_says_why_and_keeps_its_epochs(search):
     search.result(searched, 1)
     failure = {OBJECTIVE: math.nan, "epoch": 1, "done": True, "error": "the loss is not finite"}
     failure["story"] = "Traceback\n  line 1"
-    search.monitor.on_trial_result(0, [], searched, failure)
-    search.monitor.on_trial_complete(0, [], searched)
+    search.monitor.note_result(searched, failure)
+    search.monitor.note_end(searched)
     record = search.records.trials[3]
     assert (record.state, record.error, len(record.epochs)) == ("failed", "the loss is not finite", 1)
     assert "line 1" in (search.run_dir / "errors" / "trial_0003.log").read_text()
@@ -115,7 +114,7 @@ def test_what_a_search_that_was_ended_leaves_running_is_settled(search):
     for stub in (done, begun):
         search.start(stub)
     search.result(done, 2)
-    search.monitor.on_trial_complete(0, [], done)
+    search.monitor.note_end(done)
     search.monitor.settle()
     search.monitor.settle()
     assert [record.state for record in search.records.in_order()] == ["completed", "interrupted"]
@@ -127,7 +126,7 @@ def test_a_trial_that_failed_before_it_started_keeps_its_cause(search, tmp_path)
     failed.error_file = str(tmp_path / "error.txt")
     (tmp_path / "error.txt").write_text("Traceback\n  File x\nRuntimeError: the disk is full\n\n")
     search.start(failed)
-    search.monitor.on_trial_error(0, [], failed)
+    search.monitor.note_loss(failed)
     record = search.records.trials[2]
     assert record.state == "failed" and record.error == "the disk is full"
     screen = search.lines[-4:]
@@ -150,7 +149,7 @@ def test_a_terminal_keeps_the_cause_of_a_failure_in_sight(search):
 
 def test_a_group_that_dies_while_it_starts_is_tried_again(search):
     search.start(trial(1))
-    search.monitor.on_trial_recover(0, [], trial(1))
+    search.monitor.note_retry(trial(1))
     assert search.records.trials[1].retries == 1
 
 
@@ -166,7 +165,7 @@ def test_a_failure_without_a_file_still_has_a_cause(search, tmp_path, file):
     failed = trial(1)
     failed.error_file = file and str(tmp_path / file)
     search.start(failed)
-    search.monitor.on_trial_error(0, [], failed)
+    search.monitor.note_loss(failed)
     assert search.records.trials[1].error == "unknown cause"
 
 
@@ -174,18 +173,14 @@ def test_a_retry_is_counted_and_told(search):
     searched = trial(1)
     search.start(searched)
     search.result(searched, 1)
-    search.monitor.on_trial_recover(0, [], searched)
+    search.monitor.note_retry(searched)
     search.start(searched)
     for epoch in (1, 2):
         search.result(searched, epoch)
-    search.monitor.on_trial_complete(0, [], searched)
+    search.monitor.note_end(searched)
     record = search.records.trials[1]
     assert (record.retries, record.state, len(record.epochs)) == (1, "completed", 2)
     assert any("starts again" in line for line in search.lines)
-
-
-def test_ray_tune_can_pickle_it(search):
-    assert isinstance(pickle.loads(pickle.dumps(search.monitor)), Monitor)
 
 
 def test_the_summary_counts_and_compares(search):
@@ -194,7 +189,7 @@ def test_the_summary_counts_and_compares(search):
     for stub in (baseline, other):
         search.start(stub)
         search.result(stub, 2)
-    search.monitor.on_trial_complete(0, [], baseline)
+    search.monitor.note_end(baseline)
     summary = search.display.summary()
     assert "1 completed, 1 running" in summary and "baseline 0.2000" in summary and "left" in summary
 
@@ -214,10 +209,10 @@ def test_a_full_disk_cuts_a_trial_off_and_ends_the_search(search, tmp_path):
         "error": f"detector of adm: {FULL}",
         "story": "x",
     }
-    search.monitor.on_trial_result(0, [], told, failure)
-    search.monitor.on_trial_complete(0, [], told)
+    search.monitor.note_result(told, failure)
+    search.monitor.note_end(told)
     lost.error_file = str(tmp_path / "error.txt")
     (tmp_path / "error.txt").write_text(f"Traceback\n{FULL}\n")
-    search.monitor.on_trial_error(0, [], lost)
+    search.monitor.note_loss(lost)
     assert [(r.state, r.error) for r in search.records.in_order()] == [("interrupted", None)] * 2
     assert search.deadline.full and search.deadline.passed

@@ -1,11 +1,9 @@
 import math
-import pickle
 import time
 
 import optuna
 import pytest
 from optuna.trial import TrialState
-from ray import cloudpickle
 from ray.tune.search import Searcher
 
 from search.records import Records
@@ -206,14 +204,10 @@ def test_one_seed_gives_one_sequence(tmp_path, sampler):
     assert sequence("c.db", 2) != first
 
 
-@pytest.mark.parametrize("pickler", [pickle, cloudpickle])
-def test_ray_tune_can_pickle_it_and_can_save_nothing(searcher, tmp_path, pickler):
-    play(searcher, "a")
-    assert isinstance(pickler.loads(pickler.dumps(searcher)), StudySearch)
-    searcher.save(str(tmp_path / "searcher.pkl"))
-    assert not (tmp_path / "searcher.pkl").exists()
-    with pytest.raises(NotImplementedError):
-        searcher.restore(str(tmp_path / "searcher.pkl"))
+def test_there_are_as_many_trials_as_the_space_file_says(storage):
+    searcher = open_searcher(space(trials=2), storage)
+    assert [play(searcher, name)["number"] for name in "ab"] == [0, 1]
+    assert searcher.suggest("c") == Searcher.FINISHED and len(trials_on_disk(storage)) == 2
 
 
 def test_what_was_taken_over_comes_right_after_the_baseline(storage):
