@@ -14,7 +14,7 @@ from search.cluster import ResourcePlan
 from search.display import Display
 from search.finalists import FOLDER, Summary, note_runs, trainings_of, write_summary
 from search.fixed_search import FixedSearch, unfinished
-from search.job import Identities, Job
+from search.job import Job
 from search.monitor import Monitor
 from search.records import Records, TrialRecord
 from search.relay import Part
@@ -60,13 +60,10 @@ def finalists_part(
     return Part(searcher, FIFOScheduler(), monitor, at_end=note)
 
 
-def _identify(job: Job, seed: int) -> Identities:
-    """Identities of the training images that a seed draws."""
+def _identify(job: Job, seed: int) -> dict[str, str]:
+    """Identities of the training images that a seed draws, by generator."""
     names = sorted({name for fold in job.folds for name in fold.train})
-    return {
-        (name, "train", seed): describe_images(job.layout, name, "train", job.data, seed).identity
-        for name in names
-    }
+    return {name: describe_images(job.layout, name, "train", job.data, seed).identity for name in names}
 
 
 def drop_training_state(records: Records, ended: TrialRecord) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from search.job import Identities
 from search.records import Records
 from search.scheduler import Deadline
 from search.sections import Value
@@ -44,7 +43,7 @@ class FixedSearch:
         records: Records,
         limit: Callable[[], int],
         folder: str,
-        identities: Mapping[int, Identities],
+        identities: Mapping[int, Mapping[str, str]],
     ) -> None:
         """Look up in the records what is left.
 
@@ -54,7 +53,7 @@ class FixedSearch:
             records: Where each is noted before it begins.
             limit: How many may be under way now; asked before each.
             folder: Below the run directory and TensorBoard's, where each puts what it makes.
-            identities: Of the training images that each seed draws.
+            identities: Of the training images that each seed draws, by generator.
         """
         self._deadline, self._records, self._limit = deadline, records, limit
         self._ahead = deque(unfinished(trainings, records))

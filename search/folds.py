@@ -25,7 +25,7 @@ from genimage_core.protocol import Fold, hold_out
 from genimage_core.settings import derive_seed
 from search.checkpoints import Contents, secure
 from search.image_scores import LOGITS, read_logits, write_logits
-from search.job import FoldResult, Identities, Job, ReadyBase
+from search.job import FoldResult, Job, ReadyBase
 from search.space import TrialPlan
 
 
@@ -100,15 +100,15 @@ class FoldWorker:
         detector.register_forward_pre_hook(lambda *_: self._beat())
         return detector
 
-    def load(self, plan: TrialPlan, seed: int, identities: Identities | None = None) -> None:
+    def load(self, plan: TrialPlan, seed: int, identities: Mapping[str, str] | None = None) -> None:
         """Make ready for another trial: fresh detectors on the base, fresh optimisers.
 
         Args:
             plan: What they are trained with.
             seed: Of the training: initial weights, order, augmentation, and which images are drawn for it.
-            identities: Of those images, where the job does not have them.
+            identities: Of those images by generator, where the job does not have them.
         """
-        self._identities |= identities or {}
+        self._identities |= {(name, "train", seed): known for name, known in (identities or {}).items()}
         self.plan = plan
         self.running = []  # the trial before makes room first
         if seed != self.seed:

@@ -10,8 +10,6 @@ from genimage_core.metrics import Scores
 from genimage_core.protocol import Fold
 from genimage_core.settings import DataSettings
 
-Identities = Mapping[tuple[str, str, int], str]  # `Recipe.identity` by generator, split and seed
-
 
 @dataclass(frozen=True)
 class ReadyBase:
@@ -43,7 +41,7 @@ class Job:
         bases: Weights to start from, by their names in the space file.
         objective: Metric that the search maximises.
         seed: Seed of the search.
-        identities: Of the images, where the search began.
+        identities: `Recipe.identity` of the images of each generator, split and seed, where the search began.
         board: Folder for TensorBoard.
     """
 
@@ -57,7 +55,7 @@ class Job:
     bases: Mapping[str, ReadyBase]
     objective: str
     seed: int
-    identities: Identities
+    identities: Mapping[tuple[str, str, int], str]
     board: Path
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from search.capacity import GroupShape, wait_for_room
 from search.checkpoints import Contents
 from search.errors import last_line, notes_of, one_line
-from search.job import FoldResult, Identities, Job
+from search.job import FoldResult, Job
 from search.mailbox import Mailbox
 from search.orphans import note_placement_group, remove_group, remove_orphans
 from search.space import TrialPlan
@@ -86,7 +86,7 @@ class WorkerGroup:
         except BaseException as error:  # told to whoever waits for an answer
             self._error = error
 
-    def load(self, plan: TrialPlan, seed: int, identities: Identities, board: Path) -> None:
+    def load(self, plan: TrialPlan, seed: int, identities: Mapping[str, str], board: Path) -> None:
         """Make every worker ready for a trial; rank 0 puts pictures of its augmentation on `board`."""
         self._call(("load", plan, seed, identities, board))
 

@@ -129,7 +129,7 @@ def test_the_seal_is_opened_once(records, summary):
 
 
 def fixed(summary, records, limit=lambda: 2, until=math.inf):
-    identities = {seed: {("sd14", "train", seed): f"images {seed}"} for seed in summary["seeds"]}
+    identities = {seed: {"sd14": f"images {seed}"} for seed in summary["seeds"]}
     return FixedSearch(trainings_of(summary), Deadline(until), records, limit, FOLDER, identities)
 
 
@@ -146,7 +146,7 @@ def test_each_training_is_suggested_once_while_there_is_room(summary, inner):
     assert [c["number"] for c in (first, second)] == [0, 1] and none is None
     seed = summary["seeds"][0]
     assert first["seed"] == second["seed"] == seed and first["from_epoch"] == 0
-    assert first["folder"] == FOLDER and first["identities"] == {("sd14", "train", seed): f"images {seed}"}
+    assert first["folder"] == FOLDER and first["identities"] == {"sd14": f"images {seed}"}
     assert (first["params"], second["params"]) == ({}, {"noise_scale": 0.2})
     searcher.on_trial_complete("a")
     assert searcher.suggest("c")["number"] == 2
