@@ -63,13 +63,11 @@ def flatten(result: Mapping[str, Any]) -> dict[str, float]:
     return tags
 
 
-def write_pictures(
-    folder: Path, policy: "FrequencyPolicy", sets: Mapping[str, "ImageSet"], seed: int
-) -> None:
-    """Put images, what the policy makes of them, and both log-spectra side by side on the board."""
+def write_pictures(folder: Path, sheets: Mapping[str, "NDArray[np.uint8]"]) -> None:
+    """Put the contact sheet of every fold on the board."""
     writer = EventWriter(folder, ".pictures")
-    for fold, data in sets.items():
-        writer.add_image(f"augmented/{fold}", contact_sheet(policy, data, seed))
+    for fold, sheet in sheets.items():
+        writer.add_image(f"augmented/{fold}", sheet)
     writer.close()
 
 

@@ -11,15 +11,20 @@ from ray.exceptions import RayTaskError
 
 
 def one_line(error: BaseException | None) -> str:
-    """Say what went wrong on one line; of an error in another process, what went wrong there."""
+    """Say what went wrong on one line; of an error in another process, what went wrong there.
+
+    Ray Tune gives a whole traceback for a message, whose last line is the error.
+    """
     cause = error.cause if isinstance(error, RayTaskError) else error
     lines = _lines(str(cause))
-    return lines[0] if lines else type(cause).__name__
+    if not lines:
+        return type(cause).__name__
+    return lines[-1] if lines[0].startswith("Traceback ") else lines[0]
 
 
 def disk_is_full(text: str) -> bool:
-    """Whether an error, in its own words, is that of a disk without room."""
-    return os.strerror(errno.ENOSPC) in text
+    """Whether an error, in its own words or SQLite's, is that of a disk without room."""
+    return os.strerror(errno.ENOSPC) in text or "database or disk is full" in text
 
 
 def notes_of(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from search.checkpoints import room_for_more, trial_name
 from search.display import Display
 from search.errors import disk_is_full, keep_story, last_line, story_of
 from search.image_scores import keep_scores
+from search.pictures import drop_pictures
 from search.records import Records, TrialRecord
 from search.resume import TIMING, write_json
 from search.scheduler import Deadline
@@ -17,9 +18,10 @@ from search.winner import drop_useless
 
 
 def keep_best(records: Records, ended: TrialRecord) -> None:
-    """Keep what a trial of a search says of every image, and the checkpoints of the best trial so far."""
+    """Keep what a trial of a search says of every image, and checkpoints and pictures of the best so far."""
     keep_scores(records.run_dir, ended)
     drop_useless(records, but=records.best)
+    drop_pictures(records)
 
 
 class Monitor:
@@ -113,7 +115,11 @@ class Monitor:
         return full
 
     def settle(self, error: str | None = None) -> None:
-        """Note the end of every trial that a search has left running: by an error, or else by the user."""
+        """Note the end of every trial that a search has left running: by an error, or else by the user.
+
+        A disk without room is nobody's error: what was running can go on once there is some.
+        """
+        error = None if self._deadline.full else error
         for record in self.records.in_order():
             if record.state == "running":
                 self._end(record.number, error=error, interrupted=True)

@@ -11,6 +11,7 @@ from genimage_core.protocol import summarise
 from search.capacity import GroupShape
 from search.checkpoints import folder_of, newest_whole, partial_folder, seal, trial_name
 from search.job import EpochTable, FoldResult, Job, merge, smallest_micro_batch
+from search.pictures import pictures_of
 from search.space import Space, settle
 from search.workers import CommandFailed, WorkerGroup, WorkerGroupDied
 
@@ -44,7 +45,8 @@ class DetectorTrial(tune.Trainable):  # type: ignore[misc]
         self._checkpoints = folder_of(self._job.run_dir / folder, config["number"])
         try:
             board = self._job.board / folder / trial_name(config["number"])
-            self._group.load(self._plan, seed, config.get("identities", {}), board)
+            pictures = None if folder else pictures_of(self._job.run_dir, config["number"])
+            self._group.load(self._plan, seed, config.get("identities", {}), board, pictures)
         except CommandFailed as error:
             self._error, self._story = f"before the first epoch: {error}", error.story
 

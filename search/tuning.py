@@ -13,7 +13,7 @@ from ray.tune.execution import class_cache
 
 from search.checkpoints import trial_name
 from search.cluster import TRIAL_MEMORY_BYTES
-from search.errors import one_line
+from search.errors import disk_is_full, one_line
 from search.forgetting import Forget
 from search.monitor import Monitor
 from search.relay import Part, Relay, RelayMonitor, RelayScheduler, RelaySearch, nothing
@@ -89,6 +89,7 @@ def run_parts(first: Part, trainable: Any, most: int, deadline: Deadline) -> Non
         first.monitor.note("ended at once; once more ends without a report")
     except Exception as error:
         cause = one_line(error)
+        deadline.full = deadline.full or disk_is_full(str(error))
         raise
     finally:
         relay.end(cause)

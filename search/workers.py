@@ -86,9 +86,11 @@ class WorkerGroup:
         except BaseException as error:  # told to whoever waits for an answer
             self._error = error
 
-    def load(self, plan: TrialPlan, seed: int, identities: Mapping[str, str], board: Path) -> None:
-        """Make every worker ready for a trial; rank 0 puts pictures of its augmentation on `board`."""
-        self._call(("load", plan, seed, identities, board))
+    def load(
+        self, plan: TrialPlan, seed: int, identities: Mapping[str, str], board: Path, pictures: Path | None
+    ) -> None:
+        """Make every worker ready for a trial; rank 0 shows its augmentation in both places."""
+        self._call(("load", plan, seed, identities, board, pictures))
 
     def epoch(self, epoch: int) -> list[dict[str, FoldResult]]:
         """Train and evaluate one epoch; the results of every rank."""
@@ -218,11 +220,11 @@ def _throttled(act: Callable[[], object], every_s: float = 1.0) -> Callable[[], 
 def _obey(worker: "FoldWorker", rank: int, command: tuple[Any, ...]) -> Any:
     verb, *arguments = command
     if verb == "load":
-        plan, seed, identities, board = arguments
+        plan, seed, identities, board, pictures = arguments
         worker.load(plan, seed, identities)
         if rank == 0:
-            from search.board import write_pictures
+            from search.pictures import show_augmentation
 
-            write_pictures(board, plan.policy, worker.training_sets, seed)
+            show_augmentation(worker, plan.policy, seed, board, pictures)
         return None
     return getattr(worker, verb)(*arguments)

@@ -19,7 +19,7 @@ LAYERS = (
     | {"protocol", "published", "spectra"},
     {"data", "detectors"},
     {"bases", "device", "steps", "training", "base_training", "evaluation", "fold_training", "prediction"},
-    {"measure_mini", "showcase", "contact_sheet", "baseline", "baseline_tables", "analysis"},
+    {"measure_mini", "showcase", "contact_sheet", "augmented", "baseline", "baseline_tables", "analysis"},
     {"commands"},
     {"__main__"},
 )

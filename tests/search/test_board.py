@@ -84,7 +84,8 @@ def test_trials_have_folders_of_their_own(tmp_path):
 
 
 def test_pictures_are_on_the_board(tmp_path, data):
-    write_pictures(tmp_path / "trial_0001", FrequencyPolicy(noise_scale=0.5), {"adm": data, "sd14": data}, 0)
+    sheet = contact_sheet(FrequencyPolicy(noise_scale=0.5), data, seed=0)
+    write_pictures(tmp_path / "trial_0001", {"adm": sheet, "sd14": sheet})
     read = events(tmp_path / "trial_0001")
     assert sorted(read.Tags()["images"]) == ["augmented/adm", "augmented/sd14"]
     assert read.Images("augmented/adm")[0].encoded_image_string.startswith(b"\x89PNG")

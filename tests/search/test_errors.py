@@ -4,7 +4,7 @@ import tempfile
 import pytest
 from ray.exceptions import RayTaskError
 
-from search.errors import keep_traceback, last_line, one_line
+from search.errors import disk_is_full, keep_traceback, last_line, one_line
 from search.workers import CommandFailed
 
 
@@ -13,12 +13,28 @@ from search.workers import CommandFailed
     [
         (ValueError("the radius is wrong"), "the radius is wrong"),
         (RuntimeError("\n  the cause  \n\n(where to read more)"), "the cause"),
+        (
+            RuntimeError("Traceback (most recent call last):\n  File x\nOSError: no room\n"),
+            "OSError: no room",
+        ),
         (KeyError(), "KeyError"),
         (RayTaskError("make_base", "Traceback\n ...", OSError(28, "no room")), "[Errno 28] no room"),
     ],
 )
 def test_an_error_on_one_line(error, line):
     assert one_line(error) == line
+
+
+@pytest.mark.parametrize(
+    ("text", "full"),
+    [
+        ("OSError: [Errno 28] No space left on device", True),
+        ("sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) database or disk is full", True),
+        ("ValueError: the disk is full of images", False),
+    ],
+)
+def test_a_disk_without_room_is_known_by_its_words(text, full):
+    assert disk_is_full(text) == full
 
 
 def test_the_last_line_of_a_traceback_is_its_error():

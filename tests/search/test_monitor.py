@@ -121,6 +121,14 @@ def test_what_a_search_that_was_ended_leaves_running_is_settled(search):
     assert len((search.run_dir / "trials.jsonl").read_text().splitlines()) == 2
 
 
+def test_what_a_full_disk_ended_can_go_on(search):
+    search.start(trial(0))
+    search.result(trial(0), 1)
+    search.deadline.full = True
+    search.monitor.settle("OSError: [Errno 28] No space left on device")
+    assert [(r.state, r.error) for r in search.records.in_order()] == [("interrupted", None)]
+
+
 def test_a_trial_that_failed_before_it_started_keeps_its_cause(search, tmp_path):
     failed = trial(2, noise_scale=0.5)
     failed.error_file = str(tmp_path / "error.txt")
