@@ -123,11 +123,12 @@ class Environment:
 
 @dataclass(frozen=True)
 class Records:
-    """Everything a report is made from. `timing` is None as long as the run has not written it."""
+    """Everything a report is made from; times are None as long as the run has not written them."""
 
     environment: Environment
     trials: tuple[Trial, ...] = ()
     timing: Mapping[str, float | None] | None = None
+    finalists_timing: Mapping[str, float | None] | None = None
     has_best: bool = False
 
 
@@ -144,11 +145,12 @@ def read_run(run_dir: Path) -> Records:
     path = run_dir / "environment.json"
     if not path.is_file():
         raise ValueError(f"{run_dir} is not a run directory: it has no environment.json")
-    timing = run_dir / "timing.json"
+    timing, later = run_dir / "timing.json", run_dir / "finalists" / "timing.json"
     return Records(
         environment=_environment(_load(path.read_text("utf-8", "replace"), str(path)), str(path)),
         trials=_trials(run_dir / "trials.jsonl"),
         timing=_timing(timing) if timing.is_file() else None,
+        finalists_timing=_timing(later) if later.is_file() else None,
         has_best=(run_dir / "best.yaml").is_file(),
     )
 

@@ -11,12 +11,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import figures, views
+from reports.augmentation import Augmentation, draw_sheet, draw_spectra, read_augmentation
+from reports.course_pictures import draw_course
 from reports.evidence_page import Finals, draw_differences, draw_expected_best, draw_reliability, read_finals
 from reports.matrices import Matrix, subtract
 from reports.pictures import Picture
 from reports.records import read_run
-from reports.space_pictures import draw_parallel, draw_slices
+from reports.space_pictures import draw_interaction, draw_parallel, draw_slices
 from reports.tables import Report, build
+from reports.winner_wording import describe_divided, describe_winner
 from reports.wording import capitalised, count, duration, metric_title, number, signed, unfinished
 
 SCHEMA = 2
@@ -49,13 +52,14 @@ def write_report(run_dir: Path) -> Path:
     records = read_run(run_dir)
     finals = read_finals(run_dir, records)
     report = build(records, tested_anew=finals.evidence is not None)
+    kept = read_augmentation(run_dir, report.challenger.trial if report.challenger else None)
     best_file = _shown(run_dir / "best.yaml")
     folder = run_dir / "report"
     folder.mkdir(exist_ok=True)
     index = folder / "index.html"
     for path, text in (
-        (index, html(report, best_file, finals)),
-        (folder / "report.md", markdown(report, best_file, finals)),
+        (index, html(report, best_file, finals, kept)),
+        (folder / "report.md", markdown(report, best_file, finals, kept)),
         (folder / "report.json", data(report, finals)),
     ):
         path.write_text(text, encoding="utf-8", newline="\n")
@@ -79,13 +83,14 @@ def data(report: Report, finals: Finals) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def html(report: Report, best_file: str, finals: Finals) -> str:
+def html(report: Report, best_file: str, finals: Finals, kept: Augmentation | None) -> str:
     """Write the page; it loads nothing and runs nothing.
 
     Args:
         report: The tables.
         best_file: Path of `best.yaml` as the reader should type it.
         finals: What the finalists show.
+        kept: Pictures of the augmentation of the best searched trial.
     """
     style = Markup(TEMPLATES.get_template("style.css").render())
     pictures = {
@@ -98,23 +103,31 @@ def html(report: Report, best_file: str, finals: Finals) -> str:
         "parallel": draw_parallel(report),
         "differences": draw_differences(finals),
         "reliability": draw_reliability(finals),
-        "expected_best": draw_expected_best(finals),
+        "sheet": draw_sheet(kept),
     }
     return TEMPLATES.get_template("report.html.j2").render(
-        **_content(report, best_file, finals), **pictures, style=style
+        **_content(report, best_file, finals, kept), **pictures, style=style
     )
 
 
-def markdown(report: Report, best_file: str, finals: Finals) -> str:
+def markdown(report: Report, best_file: str, finals: Finals, kept: Augmentation | None) -> str:
     """Write the same tables as Markdown; the arguments are those of `html`."""
     matrices = [(_matrix_title(m, report), views.matrix(m)) for m in _pair(report)]
     return TEMPLATES.get_template("report.md.j2").render(
-        **_content(report, best_file, finals), matrices=matrices
+        **_content(report, best_file, finals, kept), matrices=matrices
     )
 
 
-def _content(report: Report, best_file: str, finals: Finals) -> Mapping[str, Any]:
+def _content(report: Report, best_file: str, finals: Finals, kept: Augmentation | None) -> Mapping[str, Any]:
+    folder = str(Path(best_file).with_suffix(""))
     return {
+        "winner": describe_winner(report),
+        "divided": describe_divided(report.divided),
+        "interaction": draw_interaction(report),
+        "course": draw_course(report),
+        "expected_best": draw_expected_best(finals),
+        "spectra": draw_spectra(kept, finals.catalog),
+        "use": shlex.join(["python", "-m", "genimage_core", "predict", folder, "FOLDER"]),
         "report": report,
         "finals": finals,
         "progress": _progress(report),

@@ -1,7 +1,7 @@
 """Where in the searched space values are high, as SVG; see `figures` for how a page restyles it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib import colormaps, rc_context
@@ -41,7 +41,7 @@ def slices(rows: Sequence[Row], names: Sequence[str], objective: str, prefix: st
 
 def _draw_slice(axes: Axes, points: Sequence[tuple[Any, float]]) -> None:
     there = [(place, value) for place, value in points if place is not None]
-    numeric = all(isinstance(place, int | float) and not isinstance(place, bool) for place, _ in there)
+    numeric = _are_numbers([place for place, _ in there])
     names = [] if numeric else sorted({setting(place) for place, _ in there})
     places = [place if numeric else names.index(setting(place)) for place, _ in there]
     axes.grid(lw=0.8)
@@ -52,6 +52,52 @@ def _draw_slice(axes: Axes, points: Sequence[tuple[Any, float]]) -> None:
         axes.locator_params(axis="x", nbins=4)
     else:
         axes.set_xticks(range(len(names)), names, rotation=20)
+
+
+def interaction(rows: Sequence[Row], names: tuple[str, str], objective: str, prefix: str) -> str:
+    """Draw completed trials in the plane of two parameters, coloured by their value.
+
+    Args:
+        rows: Completed searched trials, each with a value, the best first.
+        names: The parameters: across and upwards.
+        objective: What the value is.
+        prefix: Unique on the page; every id inside the figure starts with it.
+    """
+    values = [row.objective or 0.0 for row in rows]
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 3.6))
+        axes = figure.add_axes((0.2, 0.15, 0.62, 0.81))
+        axes.grid(lw=0.8)
+        axes.set_axisbelow(True)
+        across = _place(axes, "x", rows, names[0])
+        upwards = _place(axes, "y", rows, names[1])
+        points = axes.scatter(
+            across, upwards, c=values, cmap="cividis", s=70, ec=THEME["ink"], lw=0.8, zorder=3
+        )
+        axes.scatter(across[:1], upwards[:1], s=230, fc="none", ec=THEME["ink"], lw=1.6, zorder=2)
+        bar = figure.colorbar(points, cax=figure.add_axes((0.85, 0.15, 0.025, 0.81)))
+        bar.set_label(capitalised(metric_title(objective)), fontsize=9)
+        bar.ax.tick_params(labelsize=8)
+        if bar.solids is not None:
+            bar.solids.set_rasterized(False)  # the page has no bitmaps but photographs
+        return to_svg(figure, prefix, smallest=0.56)
+
+
+def _place(axes: Axes, which: Literal["x", "y"], rows: Sequence[Row], name: str) -> list[float]:
+    """Label an axis with a parameter; where on it each trial lies."""
+    known, label = _settings_of(rows, name), axes.set_xlabel if which == "x" else axes.set_ylabel
+    label(name, fontsize=9)
+    axes.tick_params(axis=which, labelsize=8)
+    if _are_numbers(known):
+        return [row.config[name] for row in rows]
+    ticks = axes.set_xticks if which == "x" else axes.set_yticks
+    ticks(range(len(known)), [setting(value) for value in known])
+    axes.margins(x=0.15) if which == "x" else axes.margins(y=0.15)
+    return [known.index(row.config[name]) for row in rows]
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def parallel_coordinates(rows: Sequence[Row], names: Sequence[str], objective: str, prefix: str) -> str:
@@ -104,7 +150,7 @@ def _height(rows: Sequence[Row], name: str, value: Any) -> float:
     known = _settings_of(rows, name)
     if value is None or not known:
         return float("nan")
-    if all(isinstance(one, int | float) and not isinstance(one, bool) for one in known):
+    if _are_numbers(known):
         return 0.5 if known[0] == known[-1] else (value - known[0]) / (known[-1] - known[0])
     return 0.5 if len(known) == 1 else known.index(value) / (len(known) - 1)
 

@@ -1,5 +1,6 @@
 """Pictures of where in the searched space values are high."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from markupsafe import Markup
@@ -7,7 +8,8 @@ from markupsafe import Markup
 from reports import space_figures, views
 from reports.pictures import Picture
 from reports.tables import Report, Row
-from reports.wording import capitalised, count, metric_title
+from reports.views import Table
+from reports.wording import capitalised, count, metric_title, number, setting
 
 MOST_AXES = 7  # of parallel coordinates: more cannot be read on a page
 
@@ -41,6 +43,37 @@ def draw_slices(report: Report) -> Picture | None:
         caption="One point a completed trial; parameters move together, so a slope is no cause by itself.",
         table=views.leaderboard(replace(report, ranking=tuple(rows))),
     )
+
+
+def draw_interaction(report: Report) -> Picture | None:
+    """Completed trials in the plane of the two parameters that mattered most.
+
+    None where there are no two that have been assessed, or fewer than three trials that have both.
+    """
+    names = [name for name, _ in report.importance.shares[:2]]
+    rows = [row for row in _searched(report) if all(row.config.get(name) is not None for name in names)]
+    if len(names) < 2 or len(rows) < 3:
+        return None
+    one, other = names
+    metric = capitalised(metric_title(report.objective))
+    return Picture(
+        title=f"The two that mattered most: {one} and {other}",
+        svg=Markup(space_figures.interaction(rows, (one, other), report.objective, "interaction")),
+        alt=f"{count(len(rows), 'completed trial')} by {one} and {other}, coloured by {metric.lower()}; the "
+        f"best is trial {rows[0].trial} at {setting(rows[0].config[one])} and "
+        f"{setting(rows[0].config[other])}.",
+        caption=f"Bright: high {metric.lower()}; ringed: the best. Where colour changes along one axis "
+        "differently at different places on the other, the two act together.",
+        table=_pairs(rows, one, other, metric),
+    )
+
+
+def _pairs(rows: Sequence[Row], one: str, other: str, metric: str) -> Table:
+    lines = tuple(
+        (str(row.trial), setting(row.config[one]), setting(row.config[other]), number(row.objective))
+        for row in rows
+    )
+    return Table(("Trial", one, other, metric), lines, frozenset({1, 2, 3}))
 
 
 def draw_parallel(report: Report) -> Picture | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reports.course import Curve, Rung, climb, follow
 from reports.importance import Importance, assess
 from reports.matrices import Matrix, cross_generator, judges
 from reports.records import Records, Role, Shortcuts, State, Trial
@@ -92,9 +93,13 @@ class Report:
     challenger_matrix: Matrix | None
     baseline_matrix: Matrix | None
     history: tuple[Point, ...]
+    curves: tuple[Curve, ...]
+    rungs: tuple[Rung, ...]
     importance: Importance
     outcome: Outcome
+    divided: Mapping[int, int]
     timing: Mapping[str, float | None]
+    finalists_timing: Mapping[str, float | None]
     has_best_file: bool
     sealed: tuple[str, ...]
     command: tuple[str, ...]
@@ -143,14 +148,24 @@ def build(records: Records, *, tested_anew: bool = False) -> Report:
         challenger_matrix=matrices.get(challenger.trial) if challenger else None,
         baseline_matrix=matrices.get(baseline.trial) if baseline else None,
         history=history(rows),
+        curves=follow(trials, environment.objective),
+        rungs=climb(trials, environment.objective),
         importance=assess(trials, environment.space, environment.objective),
         outcome=outcome,
+        divided=_divided(trials),
         timing=records.timing or {},
+        finalists_timing=records.finalists_timing or {},
         has_best_file=records.has_best,
         sealed=environment.sealed,
         command=environment.command,
         environment=environment.details,
     )
+
+
+def _divided(trials: Sequence[Trial]) -> dict[int, int]:
+    """Images at a time, by trial whose batches did not fit into the memory of a device."""
+    sizes = {trial.number: trial.final("micro_batch") for trial in trials}
+    return {number: int(size) for number, size in sizes.items() if size is not None}
 
 
 def _first(rows: Iterable[Row]) -> Row | None:

@@ -35,6 +35,8 @@ TIMINGS = {
     "first_result_s": ("First trial result after", duration),
     "train_s": ("Training, all trials", duration),
     "eval_s": ("Evaluation, all trials", duration),
+    "held_s": ("Time that devices were held, all workers together", duration),
+    "gpu_s": ("GPU time, all GPUs together", lambda seconds: duration(seconds) if seconds else "no GPU"),
     "goodput": ("Goodput: training and evaluation ÷ time the devices were held", number),
     "overhead_per_trial_s": ("Overhead per trial", duration),
 }
@@ -230,10 +232,14 @@ def outcome(report: Report) -> Table:
 
 
 def timing(report: Report) -> Table:
-    """Where the time went; no rows before the run has written it."""
-    shown = TIMINGS.items() if report.timing else ()
-    rows = tuple((title, show(report.timing.get(key))) for key, (title, show) in shown)
-    return Table(("Time", "Spent"), rows, frozenset({1}))
+    """Where the time went, in the search and in training its finalists anew, as far as either is written."""
+    parts = {"Search": report.timing, "Finalists": report.finalists_timing}
+    written = {title: timing for title, timing in parts.items() if timing}
+    rows = tuple(
+        (title, *(show(timing.get(key)) for timing in written.values()))
+        for key, (title, show) in (TIMINGS.items() if written else ())
+    )
+    return Table(("Time", *written), rows, frozenset(range(1, 1 + len(written))))
 
 
 def _ended(epoch: int) -> str:
@@ -245,6 +251,11 @@ def space(report: Report) -> Table:
     entries: Mapping[str, Any] = report.environment.get("space") or {}
     rows = tuple((name, span(entry)) for name, entry in entries.items())
     return Table(("Parameter", "Range or value"), rows)
+
+
+def data(report: Report) -> Table:
+    """Which images the run read, how, and what could not be read."""
+    return Table(("Setting", "Value"), tuple(_flat(report.environment.get("data") or {}, "")))
 
 
 def environment(report: Report) -> Table:

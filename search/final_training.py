@@ -50,10 +50,11 @@ def finalists_part(
     if not unfinished(trainings, records):
         note()
         return None
-    records.open_session(time.time(), plan.shape.workers * plan.concurrent, plan.concurrent)
+    shape = plan.shape
+    records.open_session(time.time(), shape.workers * plan.concurrent, plan.concurrent, shape.gpus)
     display = Display(records, len(trainings), deadline.at, console, noun="training")
     monitor = Monitor(records, Board(job.board / FOLDER), display, deadline, drop_training_state)
-    room = Capacity(plan.shape, plan.concurrent, len(trainings), monitor.note_room)
+    room = Capacity(shape, plan.concurrent, len(trainings), monitor.note_room)
     identities = {seed: _identify(job, seed) for seed in summary["seeds"]}
     searcher = FixedSearch(trainings, deadline, records, room, FOLDER, identities)
 

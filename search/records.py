@@ -89,15 +89,16 @@ class Records:
             self._apply(event)
         self._journal.events.clear()  # the trials hold what is needed of them
 
-    def open_session(self, started: float, slots: int, groups: int) -> None:
+    def open_session(self, started: float, slots: int, groups: int, gpus: float = 0.0) -> None:
         """Note that a process takes the run on.
 
         Args:
             started: When it did.
             slots: Workers that can be busy at the same time.
             groups: Trials that can run at the same time.
+            gpus: That each worker holds.
         """
-        self._note({"event": "session", "started": started, "slots": slots, "groups": groups})
+        self._note({"event": "session", "started": started, "slots": slots, "groups": groups, "gpus": gpus})
 
     def note_room(self, groups: int) -> None:
         """Note that nodes have joined or left, so that `groups` trials can run at the same time now."""
@@ -150,8 +151,8 @@ class Records:
         """Bring the trials up to date with an event, new or read again."""
         match event["event"]:
             case "session":
-                started = event["started"]
-                self.sessions.append(Session(started, event["slots"], event["groups"], last_event=started))
+                started, gpus = event["started"], event.get("gpus", 0.0)
+                self.sessions.append(Session(started, event["slots"], event["groups"], started, gpus))
             case "room":
                 self.sessions[-1].room.append((event["at"], event["groups"]))
             case "begin":

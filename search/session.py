@@ -87,7 +87,8 @@ def execute(
         description = describe_run(space, checked.protocol, checked.bases, inputs, nodes)
         records = _open_records(checked, description, inputs, console)
         if checked.searches:
-            records.open_session(started, plan.shape.workers * plan.concurrent, plan.concurrent)
+            slots = plan.shape.workers * plan.concurrent
+            records.open_session(started, slots, plan.concurrent, plan.shape.gpus)
         job = _build_job(checked, inputs, plan, console)
         deadline = Deadline(time.time() + (time_budget or math.inf))
         if part := _begin(checked, job, plan, inputs, records, deadline, console):

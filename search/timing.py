@@ -18,6 +18,7 @@ class Session:
         slots: Workers that can be busy at the same time, at its start.
         groups: Trials that can run at the same time, at its start.
         last_event: Of anything that was noted.
+        gpus: That each worker holds.
         first_step: Start of the first epoch; infinite before it.
         first_result: When the first epoch was heard of; infinite before it.
         ended: When the last epoch of each trial was heard of.
@@ -32,6 +33,7 @@ class Session:
     slots: int
     groups: int
     last_event: float
+    gpus: float = 0.0
     first_step: float = math.inf
     first_result: float = math.inf
     ended: dict[int, float] = field(default_factory=dict)
@@ -83,6 +85,7 @@ def summarise_time(sessions: Sequence[Session], now: float) -> Timing:
     """Add up the sessions of a run, of which the last goes on until `now`.
 
     Returns:
+        `held_s` is worker seconds, `gpu_s` GPU seconds, from the first step of a session to its last result.
         `goodput` is the workers' busy seconds (training and evaluation) over the seconds they were held, from
         the first step of a session to its last result; `overhead_per_trial_s` is what a trial took beyond its
         slowest worker's busy seconds; `startup_s` and `first_result_s` are the first session's.
@@ -101,6 +104,7 @@ def summarise_time(sessions: Sequence[Session], now: float) -> Timing:
         "train_s": train_s,
         "eval_s": eval_s,
         "held_s": held_s,
+        "gpu_s": sum(s.held_s * s.gpus for s in worked),
         "goodput": (train_s + eval_s) / held_s if held_s else None,
         "overhead_per_trial_s": beyond / trials if trials else None,
         "workers": worked[-1].slots,

@@ -37,6 +37,7 @@ def test_a_sequence_worked_by_hand():
             "train_s": 19.0,
             "eval_s": 7.0,
             "held_s": 32.0,  # two workers from 1010 to 1026
+            "gpu_s": 0.0,
             "goodput": 26 / 32,
             "overhead_per_trial_s": 1.0,  # from 1020 to 1026, five of these busy
             "workers": 2,
@@ -93,3 +94,10 @@ def test_room_that_changes_after_the_last_result_does_not_count():
     one, other = by_hand(), by_hand()
     other.room = [(1026.0, 5)]
     assert other.held_s == one.held_s == 32.0
+
+
+def test_gpu_seconds_are_those_of_the_workers_that_hold_one():
+    one = by_hand()
+    one.gpus = 0.5
+    timing = summarise_time([one, by_hand(9000.0)], 9026.0)
+    assert timing["gpu_s"] == 16.0 and timing["held_s"] == 64.0
