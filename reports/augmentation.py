@@ -81,13 +81,13 @@ def read_augmentation(run_dir: Path, trial: int | None) -> Augmentation | None:
         content = json.loads(path.read_text(encoding="utf-8"))["generators"]
         changes = tuple(_change(name, found) for name, found in content.items())
         return Augmentation(trial, (folder / SHEET).read_bytes(), changes)
-    except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: cannot be read: {error}") from error
 
 
 def _change(name: str, found: Mapping[str, Any]) -> Change:
-    power = {(kind, moment): tuple(found[moment][kind]) for kind, moment in LINES}
-    return Change(name, int(found["images"]), tuple(found["frequency"]), power)
+    power = {(kind, moment): tuple(map(float, found[moment][kind])) for kind, moment in LINES}
+    return Change(name, int(found["images"]), tuple(map(float, found["frequency"])), power)
 
 
 def draw_sheet(kept: Augmentation | None) -> Markup | None:

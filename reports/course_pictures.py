@@ -33,7 +33,7 @@ def rung_table(report: Report) -> Table:
         )
         for rung in report.rungs
     )
-    columns = ("Epoch", "Trials", "Stopped here", "Failed or interrupted here", "Best", "Median")
+    columns = ("Epoch", "Trials", "Stopped here", "Ended otherwise", "Best", "Median")
     return Table(columns, rows, frozenset(range(6)))
 
 

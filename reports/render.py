@@ -1,6 +1,7 @@
 """Puts tables and figures on a page: one self-contained HTML file, Markdown and JSON."""
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -22,7 +23,7 @@ from reports.tables import Report, build
 from reports.winner_wording import describe_divided, describe_winner
 from reports.wording import capitalised, count, duration, metric_title, number, signed, unfinished
 
-SCHEMA = 2
+SCHEMA = 3
 # Columns up to which two matrices stay readable next to each other.
 SIDE_BY_SIDE = 5
 TEMPLATES = Environment(
@@ -113,9 +114,10 @@ def html(report: Report, best_file: str, finals: Finals, kept: Augmentation | No
 def markdown(report: Report, best_file: str, finals: Finals, kept: Augmentation | None) -> str:
     """Write the same tables as Markdown; the arguments are those of `html`."""
     matrices = [(_matrix_title(m, report), views.matrix(m)) for m in _pair(report)]
-    return TEMPLATES.get_template("report.md.j2").render(
+    text = TEMPLATES.get_template("report.md.j2").render(
         **_content(report, best_file, finals, kept), matrices=matrices
     )
+    return re.sub(r"\n{3,}", "\n\n", text)  # where a part is absent
 
 
 def _content(report: Report, best_file: str, finals: Finals, kept: Augmentation | None) -> Mapping[str, Any]:

@@ -75,7 +75,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that a page says, as data; `challenger` is the best searched trial, beaten or not."""
+    """Everything that a page says, as data.
+
+    `challenger` is the best searched trial, beaten or not; `divided` are trials whose batches did not
+    fit into the memory of a device, each with the images that it took at a time.
+    """
 
     name: str
     simulated: bool
@@ -97,7 +101,7 @@ class Report:
     rungs: tuple[Rung, ...]
     importance: Importance
     outcome: Outcome
-    divided: Mapping[int, int]
+    divided: tuple[tuple[int, int], ...]
     timing: Mapping[str, float | None]
     finalists_timing: Mapping[str, float | None]
     has_best_file: bool
@@ -162,10 +166,10 @@ def build(records: Records, *, tested_anew: bool = False) -> Report:
     )
 
 
-def _divided(trials: Sequence[Trial]) -> dict[int, int]:
-    """Images at a time, by trial whose batches did not fit into the memory of a device."""
+def _divided(trials: Sequence[Trial]) -> tuple[tuple[int, int], ...]:
+    """Trials whose batches did not fit into the memory of a device, and images at a time."""
     sizes = {trial.number: trial.final("micro_batch") for trial in trials}
-    return {number: int(size) for number, size in sizes.items() if size is not None}
+    return tuple((number, int(size)) for number, size in sizes.items() if size is not None)
 
 
 def _first(rows: Iterable[Row]) -> Row | None:

@@ -1,6 +1,6 @@
 """The winner of a search in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from reports.tables import Report
 from reports.wording import metric_title, number, setting
@@ -22,10 +22,10 @@ def describe_winner(report: Report) -> str:
     )
 
 
-def describe_divided(divided: Mapping[int, int]) -> str:
+def describe_divided(divided: Sequence[tuple[int, int]]) -> str:
     """Say which trials did not fit into the memory of a device as they were; empty if all did."""
     sizes: dict[int, list[int]] = {}
-    for trial, size in divided.items():
+    for trial, size in divided:
         sizes.setdefault(size, []).append(trial)
     said = [
         f"{_listed(trials)} went through the device {size} images at a time" for size, trials in sizes.items()

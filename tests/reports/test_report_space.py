@@ -1,12 +1,14 @@
 import math
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 from synthetic_run import trial, write_run
 
 from reports import space_figures
+from reports.importance import Importance
 from reports.records import read_run
-from reports.space_pictures import draw_parallel, draw_slices
+from reports.space_pictures import draw_interaction, draw_parallel, draw_slices
 from reports.tables import build
 
 
@@ -46,4 +48,17 @@ def test_places_on_an_axis(tmp_path):
 @pytest.mark.parametrize("configs", [[], [{"noise_scale": 0.1}]])
 def test_one_trial_shows_nothing_of_the_space(tmp_path, configs):
     report = report_of(tmp_path, configs)
-    assert draw_slices(report) is None and draw_parallel(report) is None
+    assert draw_slices(report) is draw_parallel(report) is draw_interaction(report) is None
+
+
+def test_the_two_that_mattered_most_are_drawn_together(tmp_path):
+    configs = [{"noise_scale": n / 20, "tilt": 0.1 * (n % 3), "flip": n % 2 == 0} for n in range(12)]
+    shares = (("flip", 0.7), ("noise_scale", 0.3))
+    report = replace(report_of(tmp_path, configs), importance=Importance("fANOVA", 12, shares))
+    picture = draw_interaction(report)
+    ET.fromstring(picture.svg)
+    assert picture.title.endswith("flip and noise_scale") and "<image" not in picture.svg
+    assert picture.table.columns[1:3] == ("flip", "noise_scale")
+    assert picture.table.rows[0] == ("12", "no", "0.55", "1.700")
+    one = replace(report, importance=Importance("fANOVA", 12, shares[:1]))
+    assert draw_interaction(one) is None
