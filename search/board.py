@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.events import EventWriter
+from search.heat_map import draw_heat_map
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,9 +26,10 @@ class Board:
         self._writers: dict[str, EventWriter] = {}
 
     def write_epoch(self, trial: str, result: Mapping[str, Any]) -> None:
-        """Add one epoch: the losses, every metric, and each fold's accuracy on each generator."""
+        """Add one epoch: losses, metrics, each fold's accuracy on each generator, and these as a picture."""
         writer = self._writer(trial)
         writer.add_scalars(flatten(result), result["epoch"])
+        writer.add_image("matrix", draw_heat_map(result["matrix"]), result["epoch"])
         writer.flush()
 
     def write_hyperparameters(self, trial: str, params: Mapping[str, Any], state: str) -> None:

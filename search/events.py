@@ -27,7 +27,7 @@ class EventWriter:
             summary.value.add(tag=tag, simple_value=value)
         self._add(summary, step)
 
-    def add_image(self, tag: str, pixels: Any) -> None:
+    def add_image(self, tag: str, pixels: Any, step: int = 0) -> None:
         """Add a picture, uint8 (H, W, 3)."""
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "PNG")
@@ -39,7 +39,7 @@ class EventWriter:
         )
         summary = summary_pb2.Summary()
         summary.value.add(tag=tag, image=image)
-        self._add(summary, 0)
+        self._add(summary, step)
 
     def add_hyperparameters(self, values: Mapping[str, Any], group: str) -> None:
         """Add a configuration to the HParams page; the metrics there are the scalars of the same folder."""

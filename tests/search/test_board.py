@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from synthetic_epoch import METRICS, result
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -7,6 +8,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from genimage_core.data.batches import ImageSet
 from genimage_core.policy import FrequencyPolicy
 from search.board import Board, contact_sheet, flatten, write_pictures
+from search.heat_map import CELL, PAPER, draw_heat_map
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -44,6 +46,33 @@ def test_curves_are_there_as_soon_as_an_epoch_is(tmp_path):
         first, second = scalars.Scalars(name)
         assert (first.step, second.step) == (1, 2)
         assert second.value == pytest.approx(value)
+
+
+def test_the_matrix_of_every_epoch_is_drawn(tmp_path):
+    board = Board(tmp_path)
+    for epoch in (1, 2):
+        board.write_epoch("trial_0001", result(epoch))
+    board.close()
+    drawn = events(tmp_path / "trial_0001").Images("matrix")
+    assert [image.step for image in drawn] == [1, 2]
+    assert drawn[0].encoded_image_string != drawn[1].encoded_image_string
+
+
+def test_cells_of_a_heat_map_are_bright_where_accuracy_is_high():
+    matrix = {
+        "adm": {"adm": {"accuracy": 1.0}, "sd14": {"accuracy": 0.5}},
+        "sd14": {"sd14": {"accuracy": 0.8}},
+    }
+    picture = draw_heat_map(matrix)
+    right, low = picture.shape[1] - CELL, picture.shape[0] - CELL
+
+    def colour(row, column):
+        return picture[low - CELL * (1 - row) + 4, right - CELL * (1 - column) + 4].tolist()
+
+    assert colour(0, 0) == [*map(int, colormaps["cividis"](1.0, bytes=True)[:3])]
+    assert colour(0, 1) == [*map(int, colormaps["cividis"](0.0, bytes=True)[:3])]
+    assert sum(colour(0, 0)) > sum(colour(1, 1)) > sum(colour(0, 1))
+    assert colour(1, 0) == list(PAPER), "what was not tested stays empty"
 
 
 def test_every_number_of_an_epoch_has_a_name():
