@@ -1,5 +1,6 @@
 """TensorBoard: curves, per-generator accuracy and hyper-parameters of every trial, pictures of its images."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,14 @@ def flatten(result: Mapping[str, Any]) -> dict[str, float]:
             for kind in ("accuracy", "real_accuracy", "fake_accuracy"):
                 tags[f"{kind}/{fold}/{generator}"] = scores[kind]
     return tags
+
+
+def write_text(folder: Path, tag: str, text: str) -> None:
+    """Put Markdown on the board, in place of what was there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    writer = EventWriter(folder)
+    writer.add_text(tag, text)
+    writer.close()
 
 
 def write_pictures(folder: Path, sheets: Mapping[str, "NDArray[np.uint8]"]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.plugins.hparams import summary_v2
+from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 FLUSH_S = 5
@@ -44,6 +45,10 @@ class EventWriter:
     def add_hyperparameters(self, values: Mapping[str, Any], group: str) -> None:
         """Add a configuration to the HParams page; the metrics there are the scalars of the same folder."""
         self._add(summary_v2.hparams_pb(dict(values), trial_id=group), 0)
+
+    def add_text(self, tag: str, text: str) -> None:
+        """Add Markdown."""
+        self._add(text_pb(tag, text), 0)
 
     def flush(self) -> None:
         """Write out what has been added."""

@@ -13,7 +13,7 @@ from genimage_core.detectors.info import CheckpointInfo
 from reports.model_card import write_card
 from reports.render import write_report
 from search.base import Base, BaseTask, prepare_base
-from search.board import Board
+from search.board import Board, write_text
 from search.capacity import Capacity
 from search.checks import Checked
 from search.cluster import ResourcePlan
@@ -196,7 +196,10 @@ def conclude(checked: Checked, searched: Searched, console: Console) -> int:
     keep_finalist(run_dir)
     if missing:
         console.print(f"cut off before these detectors of the best trial were saved: {', '.join(missing)}")
-    console.print(f"report {write_report(run_dir)}")
+    report = write_report(run_dir)
+    console.print(f"report {report}")
+    text = report.with_name("report.md").read_text(encoding="utf-8")
+    write_text(run_dir / "tensorboard" / "report", "report", text)
     write_card(run_dir)
     if records.best is None:
         console.print(f"no trial completed; the logs are in {run_dir / 'logs'}")

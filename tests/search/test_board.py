@@ -7,7 +7,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from genimage_core.data.batches import ImageSet
 from genimage_core.policy import FrequencyPolicy
-from search.board import Board, contact_sheet, flatten, write_pictures
+from search.board import Board, contact_sheet, flatten, write_pictures, write_text
 from search.heat_map import CELL, PAPER, draw_heat_map
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -139,3 +139,10 @@ def test_the_sheet_shows_both_classes(data):
     bright = ImageSet((images,), data.labels, "x")
     originals = np.split(contact_sheet(FrequencyPolicy(), bright, seed=0), 4)[0]
     assert 0.4 < (originals == 255).mean() < 0.6
+
+
+def test_a_text_replaces_the_one_before(tmp_path):
+    for text in ("# First", "# Second | with a bar"):
+        write_text(tmp_path / "report", "report", text)
+    [event] = events(tmp_path / "report").Tensors("report")
+    assert event.tensor_proto.string_val == [b"# Second | with a bar"]
