@@ -155,6 +155,6 @@ def _draw_curves(cell: Axes, change: Change, title: str) -> None:
         power = change.power[kind, moment]
         cell.plot(change.frequency, power, color=THEME[colour], ls=style, lw=1.5, label=label)
     cell.set_title(title, fontsize=9)
-    cell.set_xlim(0, 0.5)
+    cell.set(xlim=(0, 0.5), xticks=(0.1, 0.3))
     cell.tick_params(labelsize=8)
     cell.grid(lw=0.6)

@@ -251,10 +251,15 @@ def number(value: float | None) -> str:
 
 
 def signed(value: float | None) -> str:
-    """A difference with its sign; one too small for three decimals keeps its first digit, up to the sixth."""
+    """A difference with its sign; one too small for three decimals keeps its first digit, up to the sixth.
+
+    What is smaller still is rounding, not a difference.
+    """
     if value is None:
         return NOTHING
-    small = 0 < abs(value) < 0.0005
+    if abs(value) < 5e-7:
+        return "+0.000"
+    small = abs(value) < 0.0005
     digits = min(6, -math.floor(math.log10(abs(value)))) if small else 3
     return f"{value:+.{digits}f}".replace("-", "−")
 
@@ -287,7 +292,7 @@ def setting(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {setting(entry)}" for key, entry in value.items())
+        return ", ".join(f"{key} {setting(entry)}" for key, entry in value.items()) or "none"
     if isinstance(value, (list, tuple)):
         return ", ".join(map(setting, value)) or "none"
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

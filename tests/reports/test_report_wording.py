@@ -181,7 +181,8 @@ def test_limits_name_what_was_judged_and_what_was_sealed(tmp_path):
         (0.0571, "+0.057"),
         (-0.0571, "−0.057"),
         (-0.00004, "−0.00004"),
-        (1e-9, "+0.000000"),
+        (1e-9, "+0.000"),
+        (-1e-17, "+0.000"),
     ],
 )
 def test_signed(value, text):
