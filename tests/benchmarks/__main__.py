@@ -22,6 +22,7 @@ BENCHMARKS: Mapping[str, tuple[str, Sequence[str]]] = {
     "overhead": ("overhead", ()),
     "goodput": ("goodput", ()),
     "goodput_one_epoch": ("goodput", ("--epochs", "1")),
+    "waiting": ("waiting", ()),
     "time_to_good": ("time_to_good", ()),
     "step": ("step", ()),
     "augment": ("augment", ()),
