@@ -20,7 +20,7 @@ from reports.matrices import Cell, Matrix
 from reports.tables import Point
 from reports.wording import capitalised, metric_title, number, signed
 
-# Okabe and Ito's blue, vermillion and green for lines; matplotlib draws them, the page may restyle them.
+# Okabe and Ito's blue, vermillion, green and purple; matplotlib draws them, the page may restyle them.
 THEME = {
     "ink": "#1c2128",
     "muted": "#5a6472",
@@ -29,6 +29,7 @@ THEME = {
     "trial": "#0072b2",
     "baseline": "#d55e00",
     "leader": "#009e73",
+    "fourth": "#cc79a7",
 }
 STYLE: Any = {
     "svg.fonttype": "none",

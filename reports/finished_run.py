@@ -101,14 +101,15 @@ def read_tested(run: FinishedRun, name: str, part: Part) -> Tested | None:
     catalog = run.records.environment.catalog
     return Tested(
         images=run.images_of(part),
-        candidate=_read_seeds(run, name, part, seeds),
-        baseline=_read_seeds(run, baseline, part, seeds),
+        candidate=read_seeds(run, name, part, seeds),
+        baseline=read_seeds(run, baseline, part, seeds),
         counted=run.counted(part),
         families=tuple(catalog.family_of(generator) for generator in run.generators(part)),
     )
 
 
-def _read_seeds(run: FinishedRun, name: str, part: Part, seeds: Sequence[int]) -> Logits:
+def read_seeds(run: FinishedRun, name: str, part: Part, seeds: Sequence[int]) -> Logits:
+    """Read what a finalist says of a part with each of some seeds, by their places; shape (S, F, N)."""
     chosen = select(run.images, part, run.generators(part))
     paths = [finalist_scores(run.folder, name, seed) for seed in seeds]
     return np.stack([read_logits(path, chosen, _folds(run), part) for path in paths])

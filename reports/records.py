@@ -148,7 +148,7 @@ def read_run(run_dir: Path) -> Records:
     timing, later = run_dir / "timing.json", run_dir / "finalists" / "timing.json"
     return Records(
         environment=_environment(_load(path.read_text("utf-8", "replace"), str(path)), str(path)),
-        trials=_trials(run_dir / "trials.jsonl"),
+        trials=read_trials(run_dir / "trials.jsonl"),
         timing=_timing(timing) if timing.is_file() else None,
         finalists_timing=_timing(later) if later.is_file() else None,
         has_best=(run_dir / "best.yaml").is_file(),
@@ -213,8 +213,15 @@ def _fold(raw: Any, where: str) -> Fold:
     return Fold(_get(raw, "name", str, where), **lists)
 
 
-def _trials(path: Path) -> tuple[Trial, ...]:
-    """Read one trial a line; a later line about the same trial (after a resume) replaces the earlier one."""
+def read_trials(path: Path) -> tuple[Trial, ...]:
+    """Read one trial a line; a later line about the same trial (after a resume) replaces the earlier one.
+
+    Args:
+        path: `trials.jsonl` of a run, or of its finalists; none is there before the first trial has ended.
+
+    Raises:
+        ValueError: If a line cannot be understood; the message names it.
+    """
     if not path.is_file():
         return ()
     trials: dict[int, Trial] = {}

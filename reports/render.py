@@ -23,7 +23,8 @@ from reports.tables import Report, build
 from reports.winner_wording import describe_divided, describe_winner
 from reports.wording import capitalised, count, duration, metric_title, number, signed, unfinished
 
-SCHEMA = 3
+SCHEMA = 3  # of report.json; report.schema.json describes it
+SCHEMA_NAME = f"urn:generator-generalisation-search:report:{SCHEMA}"
 # Columns up to which two matrices stay readable next to each other.
 SIDE_BY_SIDE = 5
 TEMPLATES = Environment(
@@ -74,8 +75,9 @@ def _shown(path: Path) -> str:
 
 
 def data(report: Report, finals: Finals) -> str:
-    """Write every table of the report as JSON."""
+    """Write every table of the report as JSON; `report.schema.json` describes its fields."""
     content = {
+        "$schema": SCHEMA_NAME,
         "schema": SCHEMA,
         **asdict(report),
         "evidence": asdict(finals.evidence) if finals.evidence else None,

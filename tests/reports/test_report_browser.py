@@ -1,45 +1,41 @@
-"""The page in a browser, where there is one: nothing overflows, whatever the width."""
-
-import html
-import json
-import re
-import shutil
-import subprocess
+"""The pages in a browser, where there is one: nothing overflows, whatever the width; nothing is asked for."""
 
 import pytest
+from browser import WIDTHS, check_page, look_at, needs_chromium
 from synthetic_run import ten_trials, write_run
 
+from reports.comparison_page import write_comparison
 from reports.render import write_report
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PROBE = """<script>
-const wide = [...document.querySelectorAll("body *")].filter(e => !e.closest(".scroll") &&
-  e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + "." + e.className);
-parent.postMessage(JSON.stringify([innerWidth, document.documentElement.scrollWidth, wide.slice(0, 5)]), "*");
-</script>"""
-# In a frame: a window of Chromium has a least width.
-FRAME = """<!DOCTYPE html><title></title><script>onmessage = e => document.title = e.data</script>
-<iframe src="{page}" width="{width}" height="900" style="border: 0"></iframe>"""
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    run = write_run(tmp_path_factory.mktemp("run"), ten_trials(), best=True)
-    text = write_report(run).read_text(encoding="utf-8")
-    path = run / "probed.html"
-    path.write_text(text.replace("</body>", f"{PROBE}</body>"), encoding="utf-8")
-    return path
+    return write_report(write_run(tmp_path_factory.mktemp("run"), ten_trials(), best=True))
 
 
-@pytest.mark.parametrize("width", [360, 768, 1280])
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    long = "a_run_directory_with_a_name_that_is_far_too_long_for_any_narrow_screen_" * 2
+    runs = [write_run(folder / name, ten_trials(), detector=name) for name in ("first", long, "third")]
+    return write_comparison(runs, folder / "comparison")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_is_wider_than_the_page(page, tmp_path, width):
-    frame = tmp_path / "frame.html"
-    frame.write_text(FRAME.format(page=page.as_uri(), width=width), encoding="utf-8")
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"]
-    command += ["--window-size=1400,1000", "--virtual-time-budget=2000", "--dump-dom", frame.as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    said = html.unescape(re.search(r"<title>(.*?)</title>", shown)[1])
-    inner, scrolled, wide = json.loads(said)
-    assert inner == width and scrolled <= inner and wide == []
+    check_page(page, width, tmp_path)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_is_wider_than_the_comparison(comparison, tmp_path, width):
+    check_page(comparison, width, tmp_path)
+
+
+def test_a_request_and_an_overflow_would_be_seen(page, tmp_path):
+    planted = '<img src="http://127.0.0.1:9/x.png"><p style="width: 900px">wide</p></body>'
+    spoilt = tmp_path / "spoilt.html"
+    spoilt.write_text(page.read_text(encoding="utf-8").replace("</body>", planted), encoding="utf-8")
+    inner, scrolled, wide, asked = look_at(spoilt, 360, tmp_path)
+    assert scrolled > inner and wide == ["P."] and asked == ["http://127.0.0.1:9/x.png"]

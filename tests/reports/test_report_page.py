@@ -10,7 +10,7 @@ from synthetic_run import cut_off_trials, environment, score, ten_trials, trial,
 from reports import figures
 from reports.matrices import cross_generator
 from reports.records import read_run
-from reports.render import write_report
+from reports.render import SCHEMA_NAME, write_report
 from reports.tables import build
 
 VOID = {"meta", "wbr", "br", "hr", "img", "link", "input"}
@@ -140,7 +140,9 @@ def test_json_holds_every_table(run, files):
     loaded = json.loads(files["report.json"])
     report = build(read_run(run))
     assert loaded == json.loads(
-        json.dumps({"schema": 3, **asdict(report), "evidence": None, "robustness": []})
+        json.dumps(
+            {"$schema": SCHEMA_NAME, "schema": 3, **asdict(report), "evidence": None, "robustness": []}
+        )
     )
     assert loaded["best"]["trial"] == 7
     assert loaded["challenger_matrix"]["mean"] == pytest.approx(0.712)

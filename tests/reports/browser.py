@@ -1,0 +1,42 @@
+"""Shows a page in Chromium, where there is one, and says what became of it."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+WIDTHS = (360, 768, 1280)
+PROBE = """<script>addEventListener("load", () => setTimeout(() => {
+const wide = [...document.querySelectorAll("body *")].filter(e => !e.closest(".scroll") &&
+  e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + "." + e.className);
+const asked = performance.getEntriesByType("resource").map(e => e.name);
+const scrolled = document.documentElement.scrollWidth;
+parent.postMessage(JSON.stringify([innerWidth, scrolled, wide.slice(0, 5), asked]), "*");
+}, 500));</script>"""
+# In a frame: a window of Chromium has a least width.
+FRAME = """<!DOCTYPE html><title></title><script>onmessage = e => document.title = e.data</script>
+<iframe src="{page}" width="{width}" height="900" style="border: 0"></iframe>"""
+
+
+def look_at(page, width, folder):
+    """Width of the page, what it scrolls to, elements that stick out, and what it asked the network for."""
+    text = page.read_text(encoding="utf-8")
+    place = text.rindex("</body>")  # a script may hold the same words
+    probed, frame = folder / "probed.html", folder / "frame.html"
+    probed.write_text(text[:place] + PROBE + text[place:], encoding="utf-8")
+    frame.write_text(FRAME.format(page=probed.as_uri(), width=width), encoding="utf-8")
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'user'}"]
+    command += ["--window-size=1400,1000", "--virtual-time-budget=5000", "--dump-dom", frame.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
+    return json.loads(html.unescape(re.search(r"<title>(.*?)</title>", shown)[1]))
+
+
+def check_page(page, width, folder):
+    """Nothing is wider than the page, and nothing was asked for."""
+    inner, scrolled, wide, asked = look_at(page, width, folder)
+    assert inner == width and scrolled <= inner and wide == [] and asked == []
