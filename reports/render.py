@@ -21,6 +21,7 @@ from reports.wording import capitalised, count, duration, metric_title, number, 
 
 SCHEMA = 3  # of report.json; report.schema.json describes it
 SCHEMA_NAME = f"urn:generator-generalisation-search:report:{SCHEMA}"
+INTERACTIVE = "interactive.html"  # beside the page, if it was asked for
 # Columns up to which two matrices stay readable next to each other.
 SIDE_BY_SIDE = 5
 TEMPLATES = Environment(
@@ -55,7 +56,7 @@ def write_report(run_dir: Path) -> Path:
     folder.mkdir(exist_ok=True)
     index = folder / "index.html"
     for path, text in (
-        (index, html(report, best_file, finals)),
+        (index, html(report, best_file, finals, interactive=(folder / INTERACTIVE).is_file())),
         (folder / "report.md", markdown(report, best_file, finals)),
         (folder / "report.json", data(report, finals)),
     ):
@@ -81,13 +82,14 @@ def data(report: Report, finals: Finals) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def html(report: Report, best_file: str, finals: Finals) -> str:
+def html(report: Report, best_file: str, finals: Finals, *, interactive: bool = False) -> str:
     """Write the page; it loads nothing and runs nothing.
 
     Args:
         report: The tables.
         best_file: Path of `best.yaml` as the reader should type it.
         finals: What the finalists show.
+        interactive: Whether there are interactive figures to be linked.
     """
     style = Markup(TEMPLATES.get_template("style.css").render())
     pictures = {
@@ -101,6 +103,7 @@ def html(report: Report, best_file: str, finals: Finals) -> str:
         "differences": draw_differences(finals),
         "reliability": draw_reliability(finals),
         "expected_best": draw_expected_best(finals),
+        "interactive": INTERACTIVE if interactive else "",
     }
     return TEMPLATES.get_template("report.html.j2").render(
         **_content(report, best_file, finals), **pictures, style=style
