@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reports.compared_runs import check_folder, check_folders
 from reports.comparison_page import check_out, write_comparison
+from reports.interactive import check_plotly, write_interactive
 from reports.render import write_report
 
 OUT = Path("comparison")
@@ -29,6 +30,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, help=f"of several runs: folder for their comparison (default: {OUT})"
     )
+    parser.add_argument(
+        "--interactive",
+        action="store_true",
+        help="of one run: also RUN_DIR/report/interactive.html, Optuna's figures (the extra `interactive`)",
+    )
     return parser
 
 
@@ -42,35 +48,47 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     arguments = _parser().parse_args(argv)
-    runs, out = arguments.runs, arguments.out or OUT
     try:
-        _check(runs, arguments.out)
+        _check(arguments)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     try:
-        print(write_report(runs[0]) if len(runs) == 1 else write_comparison(runs, out))
+        written = _write(arguments)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    print(*written, sep="\n")
     return 0
 
 
-def _check(runs: Sequence[Path], out: Path | None) -> None:
+def _check(arguments: argparse.Namespace) -> None:
     """Refuse a wrong call before anything is read.
 
     Raises:
         ValueError: Says what is wrong.
     """
+    runs: Sequence[Path] = arguments.runs
     if len(runs) > 1:
+        if arguments.interactive:
+            raise ValueError("--interactive is for one run; a comparison of several has no such figures")
         check_folders(runs)
-        check_out(out or OUT)
+        check_out(arguments.out or OUT)
         return
     check_folder(runs[0])
-    if out is not None:
-        raise ValueError(
-            "--out is for the comparison of several runs; the report of one lies in its directory"
-        )
+    if arguments.out is not None:
+        raise ValueError("--out is for the comparison of several runs; the report of one lies in its folder")
+    if arguments.interactive:
+        check_plotly()
+
+
+def _write(arguments: argparse.Namespace) -> list[Path]:
+    """Write what was asked for and say where it is."""
+    runs: Sequence[Path] = arguments.runs
+    if len(runs) > 1:
+        return [write_comparison(runs, arguments.out or OUT)]
+    figures = [write_interactive(runs[0])] if arguments.interactive else []
+    return [write_report(runs[0]), *figures]  # the report links the figures, if they are there
 
 
 if __name__ == "__main__":

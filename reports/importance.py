@@ -69,7 +69,7 @@ def assess(trials: Sequence[Trial], space: Mapping[str, Any], objective: str) ->
     if not distributions:
         return Importance(None, len(usable), note="No parameter was searched.")
     study = _study(usable, values, distributions)
-    name, evaluator = _evaluator(len(usable))
+    name, evaluator = choose_evaluator(len(usable))
     shares = _shares(study, evaluator)
     return Importance(
         evaluator=name,
@@ -80,7 +80,8 @@ def assess(trials: Sequence[Trial], space: Mapping[str, Any], objective: str) ->
     )
 
 
-def _evaluator(trials: int) -> tuple[str, BaseImportanceEvaluator]:
+def choose_evaluator(trials: int) -> tuple[str, BaseImportanceEvaluator]:
+    """Choose a method, named with its source, for so many completed searched trials."""
     if trials >= PED_ANOVA_TRIALS:
         return "PED-ANOVA (Watanabe et al. 2023)", PedAnovaImportanceEvaluator()
     return "fANOVA (Hutter et al. 2014)", FanovaImportanceEvaluator(seed=0)
@@ -106,7 +107,7 @@ def _study(
     trials: Sequence[Trial], values: Mapping[int, float], distributions: Mapping[str, BaseDistribution]
 ) -> optuna.Study:
     """Rebuild a study in memory: records are the source of truth, and study.db may be locked or missing."""
-    with _quiet():
+    with quiet():
         study = optuna.create_study(direction="maximize")
     for trial in trials:
         params = {
@@ -123,7 +124,8 @@ def _study(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Keep Optuna from telling what it does, for a while."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

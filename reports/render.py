@@ -25,6 +25,7 @@ from reports.wording import capitalised, count, duration, metric_title, number, 
 
 SCHEMA = 3  # of report.json; report.schema.json describes it
 SCHEMA_NAME = f"urn:generator-generalisation-search:report:{SCHEMA}"
+INTERACTIVE = "interactive.html"  # beside the page, if it was asked for
 # Columns up to which two matrices stay readable next to each other.
 SIDE_BY_SIDE = 5
 TEMPLATES = Environment(
@@ -60,7 +61,7 @@ def write_report(run_dir: Path) -> Path:
     folder.mkdir(exist_ok=True)
     index = folder / "index.html"
     for path, text in (
-        (index, html(report, best_file, finals, kept)),
+        (index, html(report, best_file, finals, kept, interactive=(folder / INTERACTIVE).is_file())),
         (folder / "report.md", markdown(report, best_file, finals, kept)),
         (folder / "report.json", data(report, finals)),
     ):
@@ -86,7 +87,9 @@ def data(report: Report, finals: Finals) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def html(report: Report, best_file: str, finals: Finals, kept: Augmentation | None) -> str:
+def html(
+    report: Report, best_file: str, finals: Finals, kept: Augmentation | None, *, interactive: bool = False
+) -> str:
     """Write the page; it loads nothing and runs nothing.
 
     Args:
@@ -94,6 +97,7 @@ def html(report: Report, best_file: str, finals: Finals, kept: Augmentation | No
         best_file: Path of `best.yaml` as the reader should type it.
         finals: What the finalists show.
         kept: Pictures of the augmentation of the best searched trial.
+        interactive: Whether there are interactive figures to be linked.
     """
     style = Markup(TEMPLATES.get_template("style.css").render())
     pictures = {
@@ -107,6 +111,7 @@ def html(report: Report, best_file: str, finals: Finals, kept: Augmentation | No
         "differences": draw_differences(finals),
         "reliability": draw_reliability(finals),
         "sheet": draw_sheet(kept),
+        "interactive": INTERACTIVE if interactive else "",
     }
     return TEMPLATES.get_template("report.html.j2").render(
         **_content(report, best_file, finals, kept), **pictures, style=style

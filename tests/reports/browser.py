@@ -30,10 +30,14 @@ def look_at(page, width, folder):
     probed, frame = folder / "probed.html", folder / "frame.html"
     probed.write_text(text[:place] + PROBE + text[place:], encoding="utf-8")
     frame.write_text(FRAME.format(page=probed.as_uri(), width=width), encoding="utf-8")
+    return json.loads(html.unescape(re.search(r"<title>(.*?)</title>", dump(frame, folder))[1]))
+
+
+def dump(page, folder):
+    """The page as HTML once its scripts have run."""
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'user'}"]
-    command += ["--window-size=1400,1000", "--virtual-time-budget=5000", "--dump-dom", frame.as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
-    return json.loads(html.unescape(re.search(r"<title>(.*?)</title>", shown)[1]))
+    command += ["--window-size=1400,1000", "--virtual-time-budget=5000", "--dump-dom", page.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
 
 
 def check_page(page, width, folder):
