@@ -29,11 +29,12 @@ class Journal:
 
 def append_line(path: Path, line: str) -> None:
     """Append a line that is on the disk, whole, when this returns; after an error nothing of it stays."""
-    with path.open("ab") as file:
+    rest = memoryview(line.encode() + b"\n")
+    with path.open("ab", buffering=0) as file:  # a buffer would write its rest once more when it is closed
         before = file.tell()
         try:
-            file.write(line.encode() + b"\n")
-            file.flush()
+            while rest:
+                rest = rest[file.write(rest) :]
             os.fsync(file.fileno())
         except OSError:
             os.truncate(path, before)

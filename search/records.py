@@ -83,6 +83,7 @@ class Records:
         self.run_dir, self.objective, self.epochs = run_dir, objective, epochs
         self.trials: dict[int, TrialRecord] = {}
         self.sessions: list[Session] = []
+        self._stops: dict[int, int] = {}  # epoch by trial
         self._journal = Journal(run_dir / JOURNAL)
         self._table_due = 0.0
         for event in self._journal.events:
@@ -121,6 +122,14 @@ class Records:
         self._note({"event": "epoch", "number": number, "started": result["started"], "epoch": epoch})
         return self.trials[number]
 
+    def note_stop(self, number: int, epoch: int) -> None:
+        """Note that early stopping ends a trial after `epoch`, whenever it gets to do so."""
+        self._note({"event": "stop", "number": number, "epoch": epoch})
+
+    def is_stopped(self, number: int, epoch: int) -> bool:
+        """Whether early stopping has ended a trial after `epoch`."""
+        return self._stops.get(number) == epoch
+
     def retry(self, number: int, cause: str) -> TrialRecord:
         """Note that a trial is tried again."""
         self._note({"event": "retry", "number": number, "cause": cause})
@@ -158,11 +167,11 @@ class Records:
             case "begin":
                 self.trials[event["number"]] = TrialRecord(event["number"], event["role"], event["config"])
             case "resume":
-                record = self.trials[event["number"]]
-                record.state, record.error = "running", None
-                record.epochs = [known for known in record.epochs if known["epoch"] <= event["epoch"]]
+                self._apply_resume(event)
             case "epoch":
                 self._apply_epoch(event)
+            case "stop":
+                self._stops[event["number"]] = event["epoch"]
             case "retry":
                 self.trials[event["number"]].retries += 1
             case "end":
@@ -170,6 +179,14 @@ class Records:
                 record.state, record.error = event["state"], event["error"]
         if self.sessions:
             self.sessions[-1].last_event = event["at"]
+
+    def _apply_resume(self, event: Event) -> None:
+        number, epoch = event["number"], event["epoch"]
+        record = self.trials[number]
+        record.state, record.error = "running", None
+        record.epochs = [known for known in record.epochs if known["epoch"] <= epoch]
+        if self._stops.get(number, 0) > epoch:
+            del self._stops[number]  # it will be decided again
 
     def _apply_epoch(self, event: Event) -> None:
         record, epoch = self.trials[event["number"]], event["epoch"]

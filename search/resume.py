@@ -95,7 +95,8 @@ def reopen(records: Records, study: Path, name: str) -> None:
     for record in records.in_order():
         if record.state in ("running", "interrupted"):
             epoch = newest_whole(folder_of(records.run_dir, record.number), record.reached)
-            if epoch == records.epochs:  # only the word that it had ended was missing
+            ended = epoch == records.epochs or records.is_stopped(record.number, record.reached)
+            if ended:  # only the word that it had was missing
                 records.finish(record.number)
             else:
                 records.resume(record.number, epoch)

@@ -19,6 +19,7 @@ class SuccessiveHalving(FIFOScheduler):  # type: ignore[misc]
     """
 
     def __init__(self, space: Space, records: Records) -> None:
+        self._records = records
         self._objective, self._last = space.search.objective, space.training.epochs
         first = min(space.search.grace_period, self._last)
         self._rungs = Rungs(first, self._last, space.search.reduction_factor)
@@ -28,15 +29,24 @@ class SuccessiveHalving(FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Note the result on its rung and decide."""
-        number, epoch, value = trial.config["number"], result["epoch"], result[self._objective]
-        kept = self._rungs.keeps(number, epoch, value) or trial.config["role"] == "baseline"
-        decision: str = TrialScheduler.CONTINUE if kept and epoch < self._last else TrialScheduler.STOP
+        goes_on = self._keeps(trial, result) and result["epoch"] < self._last
+        decision: str = TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
         return decision
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Note the last result, which Ray Tune tells only here."""
+        """Note the last result, which Ray Tune tells only here where it asks nobody: the user ended it."""
         if "error" not in result:
-            self._rungs.keeps(trial.config["number"], result["epoch"], result[self._objective])
+            self._keeps(trial, result)
+
+    def _keeps(self, trial: Any, result: dict[str, Any]) -> bool:
+        """Whether the trial is good enough; if not, that is noted: Tune saves it before it stops it."""
+        number, epoch, value = trial.config["number"], result["epoch"], result[self._objective]
+        if self._records.is_stopped(number, epoch):
+            return False  # a worker died before it was, so that the epoch came again
+        kept = self._rungs.keeps(number, epoch, value) or trial.config["role"] == "baseline"
+        if not kept and epoch < self._last:
+            self._records.note_stop(number, epoch)
+        return kept
 
 
 class Deadline(Stopper):  # type: ignore[misc]

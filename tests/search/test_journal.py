@@ -1,4 +1,5 @@
 import os
+import resource
 
 import pytest
 
@@ -47,3 +48,24 @@ def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         append_line(path, "two")
     assert path.read_text() == "one\n"
+
+
+@pytest.fixture
+def file_limit():
+    """Lets files grow to a limit only, as a disk without room does, whoever runs the tests."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("length", [500, 10_000, 50_000])  # within, and beyond, what a file object buffers
+def test_of_a_line_for_which_there_is_no_room_nothing_stays(tmp_path, file_limit, length):
+    path = tmp_path / "lines"
+    append_line(path, "first")
+    file_limit(300)
+    with pytest.raises(OSError):
+        append_line(path, "x" * length)
+    assert path.read_text() == "first\n"
+    file_limit(resource.RLIM_INFINITY)
+    append_line(path, "second")
+    assert path.read_text() == "first\nsecond\n"

@@ -182,6 +182,31 @@ def test_a_line_that_was_not_written_any_more_is_written(run_dir):
     assert "matrix" not in records.trials[0].epochs[0]
 
 
+@pytest.mark.parametrize("interrupted", [False, True])
+@pytest.mark.parametrize("saved", [False, True])
+def test_what_early_stopping_had_decided_stays_decided(run_dir, saved, interrupted):
+    search = Search(run_dir)
+    search.begin()
+    search.records.note_stop(
+        0, 1
+    )  # this comes first; then Ray Tune saves the epoch, and then it ends the trial
+    search.tell(0, 1, 0.4, saved=saved)
+    if interrupted:
+        search.records.finish(0, interrupted=True)
+    again = reopened(run_dir)
+    assert [(r.state, r.reached) for r in again.records.in_order()] == [("stopped", 1)]
+    assert again.trials()[0].state == TrialState.PRUNED and again.trials()[0].value == 0.4
+
+
+def test_a_decision_on_an_epoch_that_is_forgotten_is_forgotten_too(run_dir):
+    search = Search(run_dir)
+    search.begin()
+    search.tell(0, 1, 0.4)
+    search.records.note_stop(0, 2)  # cut off before the epoch was written down
+    again = reopened(run_dir)
+    assert again.begin()["from_epoch"] == 1 and not again.records.is_stopped(0, 2)
+
+
 def test_what_was_interrupted_goes_on_although_the_study_calls_it_ended(run_dir):
     search = Search(run_dir)
     search.begin()

@@ -47,6 +47,26 @@ def records(tmp_path):
     return Records(tmp_path, OBJECTIVE, 4)
 
 
+def test_what_is_stopped_stays_so_whatever_happens_before_it_ends(records, tmp_path):
+    scheduler = build_scheduler(space(reduction_factor=3), records)
+    good, poor, baseline = trial(scheduler, "a"), trial(scheduler, "b"), trial(scheduler, "c", "baseline")
+    tell(scheduler, good, 1, 0.9)
+    assert tell(scheduler, poor, 1, 0.5) == TrialScheduler.STOP
+    assert tell(scheduler, poor, 1, 0.5) == TrialScheduler.STOP, "a worker died while it was saved"
+    assert tell(scheduler, baseline, 1, 0.1) == TrialScheduler.CONTINUE
+    again = Records(tmp_path, OBJECTIVE, 4)
+    stopped = [again.is_stopped(stub.config["number"], 1) for stub in (good, poor, baseline)]
+    assert stopped == [False, True, False] and not again.is_stopped(poor.config["number"], 2)
+
+
+def test_what_the_user_ends_on_a_rung_is_judged_there(records):
+    scheduler = build_scheduler(space(reduction_factor=3), records)
+    tell(scheduler, trial(scheduler, "good"), 1, 0.9)
+    poor = trial(scheduler, "poor")
+    scheduler.on_trial_complete(None, poor, {"epoch": 1, OBJECTIVE: 0.5})
+    assert records.is_stopped(poor.config["number"], 1)
+
+
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_a_poor_trial_is_stopped_at_a_rung(records, epoch):
     scheduler = build_scheduler(space(reduction_factor=3), records)
