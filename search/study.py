@@ -1,5 +1,6 @@
 """Optuna's study on disk: opened, and brought back into agreement with the records after an interruption."""
 
+import math
 import warnings
 from copy import deepcopy
 from pathlib import Path
@@ -51,8 +52,10 @@ def restore_study(path: Path, name: str, records: Records) -> None:
 def _agreeing(trial: FrozenTrial, record: TrialRecord, records: Records) -> FrozenTrial:
     trial = deepcopy(trial)
     trial.state = STATES[record.state]
-    steps = {epoch["epoch"] for epoch in record.epochs}
-    trial.intermediate_values = {s: v for s, v in trial.intermediate_values.items() if s in steps}
+    # The study hears of a last epoch only when Ray Tune has saved it, the journal at once.
+    told = {epoch["epoch"]: float(epoch[records.objective]) for epoch in record.epochs}
+    known = trial.intermediate_values
+    trial.intermediate_values = {s: known.get(s, v) for s, v in told.items() if math.isfinite(v)}
     if record.state == "running":
         trial.datetime_complete = None
     else:

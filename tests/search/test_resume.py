@@ -195,7 +195,19 @@ def test_what_early_stopping_had_decided_stays_decided(run_dir, saved, interrupt
         search.records.finish(0, interrupted=True)
     again = reopened(run_dir)
     assert [(r.state, r.reached) for r in again.records.in_order()] == [("stopped", 1)]
-    assert again.trials()[0].state == TrialState.PRUNED and again.trials()[0].value == 0.4
+    [trial] = again.trials()
+    assert (trial.state, trial.value, trial.intermediate_values) == (TrialState.PRUNED, 0.4, {1: 0.4})
+
+
+def test_what_the_study_had_not_heard_of_yet_is_told_from_the_journal(run_dir):
+    search = Search(run_dir)
+    search.begin()
+    search.records.add(0, epoch(1, 0.4))  # Ray Tune tells the searcher of an epoch once it is saved
+    checkpoint(run_dir, 0, 1)
+    search.records.note_stop(0, 1)
+    assert search.trials()[0].intermediate_values == {}
+    [trial] = reopened(run_dir).trials()
+    assert (trial.state, trial.intermediate_values) == (TrialState.PRUNED, {1: 0.4})
 
 
 def test_a_decision_on_an_epoch_that_is_forgotten_is_forgotten_too(run_dir):
