@@ -1,7 +1,7 @@
 """Opening the seal: what the finalists say of images that no trial has seen, asked once."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ import ray
 from rich.console import Console
 
 from genimage_core.data.batches import ImageSet
-from genimage_core.data.images import describe_tests, open_images
+from genimage_core.data.images import describe_tests, list_validation, open_images
 from genimage_core.data.layout import Layout
 from genimage_core.data.recipe import Recipe
 from search.capacity import GroupShape
@@ -87,15 +87,14 @@ def score_finalists(job: Job, summary: Summary, layout: Layout, shape: GroupShap
 
 def _describe_parts(job: Job, layout: Layout, summary: Summary) -> dict[str, list[Recipe]]:
     names: Mapping[str, Sequence[str]] = {"test": job.search, "sealed": summary["sealed"]}
+    used, count = list_validation(layout, job.search, job.data, job.seed), summary["test_per_class"]
     return {
-        part: [_describe(job, layout, name, part, summary["test_per_class"]) for name in names[part]]
+        part: [
+            describe_tests(layout, name, job.data, job.seed, per_class=count, without=used)
+            for name in names[part]
+        ]
         for part in PARTS
     }
-
-
-def _describe(job: Job, layout: Layout, generator: str, part: str, per_class: int) -> Recipe:
-    unseen = part == "sealed"
-    return describe_tests(layout, generator, job.data, job.seed, per_class=per_class, unseen=unseen)
 
 
 def _score_all(
@@ -162,8 +161,9 @@ def score_training(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     detectors = {f.name: load_detector(source / f"{f.name}.safetensors").to(device) for f in job.folds}
     tables, robustness = [], []
+    used = list_validation(job.layout, job.search, job.data, job.seed)
     for test in tests:
-        images = _load(job, test)
+        images = _load(job, test, used)
         logits = {fold: {test.generator: predict(net, images)} for fold, net in detectors.items()}
         tables.append(tabulate_logits(logits).assign(part=test.part))
         for fold in job.folds if degraded and test.part == "test" else ():
@@ -174,8 +174,10 @@ def score_training(
     write_table(pd.concat(tables, ignore_index=True), target)
 
 
-def _load(job: Job, test: TestSet) -> ImageSet:
-    recipe = _describe(job, job.layout, test.generator, test.part, test.per_class)
+def _load(job: Job, test: TestSet, used: Set[Path]) -> ImageSet:
+    recipe = describe_tests(
+        job.layout, test.generator, job.data, job.seed, per_class=test.per_class, without=used
+    )
     if recipe.identity != test.identity:
         raise ValueError(f"this node has other images of {test.generator} under {job.layout.root}")
     return open_images(recipe, job.data, job.cache)

@@ -85,6 +85,7 @@ def _tabulate_set(layout: Layout, recipe: Recipe, broken: set[tuple[str, str]]) 
             "image": np.arange(len(files), dtype=np.int32),
             "label": np.array([file.label for file in files], dtype=np.int8),
             "path": [file.name for file in files],
-            "cluster": [groups.get(file.path) for file in files],
+            # The same file may stand under several generators: it is one image, wherever it is met.
+            "cluster": [groups.get(file.path, file.name) for file in files],
         }
     )

@@ -14,7 +14,13 @@ from genimage_core.data.audit import Audit
 from genimage_core.data.batches import BadFile
 from genimage_core.data.decoded import is_decoded
 from genimage_core.data.decoding import readable, require_room
-from genimage_core.data.images import choose_images, describe_images, describe_tests, open_images
+from genimage_core.data.images import (
+    choose_images,
+    describe_images,
+    describe_tests,
+    list_validation,
+    open_images,
+)
 from genimage_core.data.layout import SPLITS, Layout, find_layout
 from genimage_core.data.mini import MiniSettings, ensure_mini
 from genimage_core.data.mini_card import is_simulated
@@ -91,9 +97,10 @@ def check_tests(space: Space) -> None:
     catalog, data, count = space.catalog, space.data, space.finalists.test_per_class
     searched, sealed = catalog.expand(space.protocol.search), catalog.expand(space.protocol.sealed)
     try:
-        layout = find_images(space, (*searched, *sealed))
+        layout, seed = find_images(space, (*searched, *sealed)), space.search.seed
+        used = list_validation(layout, searched, data, seed)
         for name in (*searched, *sealed):
-            describe_tests(layout, name, data, space.search.seed, per_class=count, unseen=name in sealed)
+            describe_tests(layout, name, data, seed, per_class=count, without=used)
     except ValueError as error:
         raise ValueError(
             f"finalists: {error}. Lower finalists.test_per_class, seal other generators, or search without "

@@ -1,6 +1,6 @@
 """Images of one generator and split: chosen by seed, decoded once, read from the cache."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import islice
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def choose_images(
     seed: int,
     real_size: tuple[int, int] | None = None,
     *,
-    skip: int = 0,
+    without: Set[Path] = frozenset(),
 ) -> list[tuple[Path, int]]:
     """Choose `per_class` images of each class of a generator by seed: first all nature, then all ai.
 
@@ -36,7 +36,7 @@ def choose_images(
         per_class: How many of each class.
         seed: Chooses.
         real_size: Choose only reals whose width and height lie within these two, by their headers.
-        skip: Leave out those that would be chosen if so many of each class were asked for.
+        without: Leave these out.
 
     Raises:
         ValueError: If a class has fewer, or a file belongs to both.
@@ -46,16 +46,18 @@ def choose_images(
     found = [list(layout.images(generator, split, label)) for label in (0, 1)]
     _require_one_label(*found)
     for label, (name, paths) in enumerate(zip(CLASS_FOLDERS, found, strict=True)):
-        if len(paths) < skip + per_class:
-            beside = f" beside {skip} others" if skip else ""
+        taken = sum(path in without for path in paths)
+        if len(paths) < taken + per_class:
+            beside = f" beside {taken} others" if taken else ""
             raise ValueError(
                 f"{generator} has {len(paths)} {split} images of {name} under {layout.root}, "
                 f"{per_class}{beside} were asked for; lower {key} or add images"
             )
-        order = [int(i) for i in np.random.default_rng([seed, label]).permutation(len(paths))]
+        drawn = np.random.default_rng([seed, label]).permutation(len(paths))
+        order = [int(i) for i in drawn if paths[i] not in without]
         if label == 0 and real_size is not None:
-            order = _within_size(paths, order, skip + per_class, real_size, key)
-        chosen += [(paths[i], label) for i in sorted(order[skip : skip + per_class])]
+            order = _within_size(paths, order, per_class, real_size, key)
+        chosen += [(paths[i], label) for i in sorted(order[:per_class])]
     return chosen
 
 
@@ -126,8 +128,27 @@ def describe_images(layout: Layout, generator: str, split: str, settings: DataSe
     return make_recipe(layout.root, generator, split, chosen, settings, seed)
 
 
+def list_validation(
+    layout: Layout, names: Iterable[str], settings: DataSettings, seed: int
+) -> frozenset[Path]:
+    """Return the validation images that a search chooses by; generators may share their reals.
+
+    Raises:
+        ValueError: If there are too few.
+    """
+    count, sizes = settings.val_per_class, settings.real_size
+    chosen = (choose_images(layout, name, "val", count, seed, sizes) for name in names)
+    return frozenset(path for pairs in chosen for path, _ in pairs)
+
+
 def describe_tests(
-    layout: Layout, generator: str, settings: DataSettings, seed: int, *, per_class: int, unseen: bool
+    layout: Layout,
+    generator: str,
+    settings: DataSettings,
+    seed: int,
+    *,
+    per_class: int,
+    without: Set[Path],
 ) -> Recipe:
     """Choose images of the validation split that no search has used, as `describe_images` does.
 
@@ -137,13 +158,12 @@ def describe_tests(
         settings: As of the search.
         seed: As of the search.
         per_class: How many of each class.
-        unseen: Whether the search used none of this generator; else other images than its own are chosen.
+        without: What the search has used, of this generator or another (`list_validation`).
 
     Raises:
         ValueError: If there are too few.
     """
-    skip = 0 if unseen else settings.val_per_class
-    chosen = choose_images(layout, generator, "val", per_class, seed, settings.real_size, skip=skip)
+    chosen = choose_images(layout, generator, "val", per_class, seed, settings.real_size, without=without)
     return make_recipe(layout.root, generator, "val", chosen, settings, seed)
 
 

@@ -8,7 +8,13 @@ from PIL import Image
 from genimage_core.data import decoding
 from genimage_core.data.alignment import reencode
 from genimage_core.data.batches import BadFile
-from genimage_core.data.images import choose_images, describe_images, describe_tests, load_images
+from genimage_core.data.images import (
+    choose_images,
+    describe_images,
+    describe_tests,
+    list_validation,
+    load_images,
+)
 from genimage_core.data.layout import find_layout
 from genimage_core.data.pixels import decode, read_quality
 from genimage_core.data.recipe import digest
@@ -62,26 +68,49 @@ def test_images_are_chosen_by_seed(folder):
     )
 
 
-@pytest.mark.parametrize("unseen", [True, False])
-def test_images_for_tests_are_none_that_the_search_uses(folder, unseen):
+def test_images_for_tests_are_none_that_the_search_uses(folder):
     layout, settings = layout_of(folder), replace(SETTINGS, val_per_class=2)
-    tests = describe_tests(layout, "adm", settings, 3, per_class=1, unseen=unseen)
+    used = list_validation(layout, ["adm"], settings, 3)
+    tests = describe_tests(layout, "adm", settings, 3, per_class=1, without=used)
     searched = describe_images(layout, "adm", "val", settings, 3)
+    assert used == {file.path for file in searched.files}
     assert [file.label for file in tests.files] == [0, 1]
-    shared = {file.path for file in tests.files} & {file.path for file in searched.files}
-    assert len(shared) == (2 if unseen else 0), "of a generator that the search knows nothing of, all will do"
+    assert not {file.path for file in tests.files} & used
+
+
+def test_reals_that_generators_share_are_seen_once_they_are_seen_under_one(tmp_path):
+    for name in ("nature", "one", "two"):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            (tmp_path / name / f"{name}{number}.png").touch()
+    shared = {"train": ["nature/*"], "val": ["nature/*"]}
+    entries = {
+        name: {"nature": shared, "ai": {"train": [f"{name}/*"], "val": [f"{name}/*"]}}
+        for name in ("one", "two")
+    }
+    layout = find_layout(tmp_path, mapping={"generators": entries})
+    settings = replace(SETTINGS, val_per_class=3)
+    used = list_validation(layout, ["one"], settings, 0)
+    sealed = describe_tests(layout, "two", settings, 0, per_class=3, without=used)
+    assert not {file.path for file in sealed.files} & used
+    with pytest.raises(ValueError, match=r"two has 6 val images of nature .* 4 beside 3 others"):
+        describe_tests(layout, "two", settings, 0, per_class=4, without=used)
 
 
 def test_too_few_images_for_tests_are_counted_beside_those_of_the_search(folder):
+    layout = layout_of(folder)
+    used = list_validation(layout, ["adm"], SETTINGS, 0)
     with pytest.raises(ValueError, match=r"3 val images of nature .* 2 beside 2 others were asked for"):
-        describe_tests(layout_of(folder), "adm", SETTINGS, 0, per_class=2, unseen=False)
+        describe_tests(layout, "adm", SETTINGS, 0, per_class=2, without=used)
 
 
 def test_what_is_left_out_are_reals_of_the_size_that_is_asked_for(biased):
-    chosen = [
-        choose_images(layout_of(biased), "adm", "train", 1, 0, (34, 42), skip=skip)[0] for skip in range(3)
-    ]
-    assert {path.name for path, _ in chosen} == {"001.JPEG", "002.JPEG", "003.JPEG"}
+    chosen, without = [], frozenset()
+    for _ in range(3):
+        layout = layout_of(biased)
+        path = choose_images(layout, "adm", "train", 1, 0, (34, 42), without=without)[0][0]
+        chosen, without = [*chosen, path.name], without | {path}
+    assert set(chosen) == {"001.JPEG", "002.JPEG", "003.JPEG"}
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
