@@ -1,5 +1,6 @@
 """The section of a page on what the finalists show: sentences, figures with their tables."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from markupsafe import Markup
 from genimage_core.generators import Catalog
 from reports import evidence_figures, evidence_views
 from reports.evidence import Evidence, Verdict, read_evidence
+from reports.finalist_files import Finalists, read_finalists
 from reports.pictures import Picture
 from reports.records import Records
 from reports.robustness import Degraded, read_robustness
@@ -26,12 +28,45 @@ class Finals:
         robustness: Winner and baseline on degraded images.
         catalog: What generators are called.
         objective: Of the search.
+        finalists: What `finalists.json` says; None before they are chosen.
     """
 
     evidence: Evidence | None
     robustness: tuple[Degraded, ...]
     catalog: Catalog
     objective: str
+    finalists: Finalists | None = None
+
+    @property
+    def trainings(self) -> str:
+        """How far the fresh trainings are, in a sentence; empty before there are any."""
+        if self.finalists is None:
+            return ""
+        planned = len(self.finalists.configurations) * len(self.finalists.seeds)
+        states = [run.state for run in self.finalists.runs]
+        said = f"Of {count(planned, 'fresh training')} {states.count('completed')} completed"
+        said += f", {states.count('failed')} failed" if "failed" in states else ""
+        return f"{said}. {'The images have not all been tested yet.' if self.finalists.seal else ''}".strip()
+
+    @property
+    def lost(self) -> Table | None:
+        """Fresh trainings that failed, with the line that says why."""
+        runs = self.finalists.runs if self.finalists else ()
+        rows = tuple(
+            (run.name, str(run.seed), run.error or "no error recorded")
+            for run in runs
+            if run.state == "failed"
+        )
+        return Table(("Configuration", "Seed", "Error"), rows, frozenset({1})) if rows else None
+
+    @property
+    def seal(self) -> str:
+        """When the seal was opened, by which command, and with which seeds; empty while it is closed."""
+        if self.finalists is None or not self.finalists.seal:
+            return ""
+        seal, seeds = self.finalists.seal, ", ".join(map(str, self.finalists.seeds))
+        command = shlex.join(map(str, seal.get("command", ())))
+        return f"Opened at {seal.get('opened', 'an unknown time')} by: {command}. Fresh seeds: {seeds}."
 
     @property
     def verdict(self) -> str:
@@ -59,6 +94,10 @@ class Finals:
         """The calibration of winner and baseline."""
         return evidence_views.calibration(verdict.claim)
 
+    def improvement(self, verdict: Verdict) -> str:
+        """Probability that one training of the winner beats one of the baseline on a generator."""
+        return interval(verdict.claim.improvement)
+
     @property
     def others_table(self) -> Table | None:
         """The other finalists."""
@@ -78,7 +117,8 @@ def read_finals(run_dir: Path, records: Records) -> Finals:
     """
     environment = records.environment
     evidence, robustness = read_evidence(run_dir, records), read_robustness(run_dir)
-    return Finals(evidence, robustness, environment.catalog, environment.objective)
+    finalists = read_finalists(run_dir)
+    return Finals(evidence, robustness, environment.catalog, environment.objective, finalists)
 
 
 def draw_differences(finals: Finals) -> Picture | None:

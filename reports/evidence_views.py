@@ -23,7 +23,14 @@ def claim(found: Claim, catalog: Catalog) -> Table:
         NOTHING,
     )
     return Table(
-        ("Generator", "Winner", "Baseline", "Difference", "Only one right: winner / baseline", "p (Holm)"),
+        (
+            "Generator",
+            "Winner",
+            "Baseline",
+            "Difference",
+            "Only one right: winner / baseline",
+            "p of these detectors",
+        ),
         (first, *(_generator(of, catalog) for of in found.generators)),
         frozenset(range(1, 6)),
         ("best", *("" for _ in found.generators)),

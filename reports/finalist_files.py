@@ -36,6 +36,7 @@ class Training:
     name: str
     seed: int
     state: str
+    error: str | None = None
 
 
 @dataclass(frozen=True)

@@ -123,13 +123,17 @@ class Environment:
 
 @dataclass(frozen=True)
 class Records:
-    """Everything a report is made from; times are None as long as the run has not written them."""
+    """Everything a report is made from; times are None as long as the run has not written them.
+
+    `opened` are the sealed generators that the run has looked at.
+    """
 
     environment: Environment
     trials: tuple[Trial, ...] = ()
     timing: Mapping[str, float | None] | None = None
     finalists_timing: Mapping[str, float | None] | None = None
     has_best: bool = False
+    opened: tuple[str, ...] = ()
 
 
 def read_run(run_dir: Path) -> Records:
@@ -152,6 +156,7 @@ def read_run(run_dir: Path) -> Records:
         timing=_timing(timing) if timing.is_file() else None,
         finalists_timing=_timing(later) if later.is_file() else None,
         has_best=(run_dir / "best.yaml").is_file(),
+        opened=_opened(run_dir / "finalists.json"),
     )
 
 
@@ -271,6 +276,13 @@ def _score(raw: Any, where: str) -> Score:
     names = ("accuracy", "real_accuracy", "fake_accuracy", "average_precision", "auroc")
     numbers = {name: _number(raw.get(name)) for name in names}
     return Score(**numbers, images=_get(raw, "images", int, where, None))
+
+
+def _opened(path: Path) -> tuple[str, ...]:
+    if not path.is_file():
+        return ()
+    seal = _get(_load(path.read_text("utf-8"), str(path)), "seal", dict, str(path), {})
+    return _names(seal, "generators", f"{path}, seal")
 
 
 def _timing(path: Path) -> Mapping[str, float | None]:

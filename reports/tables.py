@@ -141,7 +141,7 @@ def build(records: Records, *, tested_anew: bool = False) -> Report:
         limits=limits(
             status,
             judges(environment.folds, environment.objective, environment.catalog),
-            environment.sealed,
+            tuple(name for name in environment.sealed if name not in records.opened),
             environment.catalog,
         ),
         best=best,

@@ -34,9 +34,13 @@ class Board:
         writer.flush()
 
     def write_hyperparameters(self, trial: str, params: Mapping[str, Any], state: str) -> None:
-        """Add the configuration of a finished trial, whatever became of it, to the HParams page."""
+        """Add the configuration of a finished trial, whatever became of it, to the HParams page.
+
+        There the trainings of a finalist are one group, whose numbers are means over their seeds.
+        """
         writer = self._writer(trial)
-        writer.add_hyperparameters({"state": state, **params}, trial)
+        group = f"finalist {params['finalist']}" if "finalist" in params else trial
+        writer.add_hyperparameters({"state": state, **params}, group)
         writer.close()
         del self._writers[trial]
 

@@ -311,7 +311,7 @@ def test_finalists_that_cannot_be_understood_are_refused(own, changes, said):
     with pytest.raises(ValueError, match=said):
         evidence_of(own)
     (own / "finalists.json").write_text("{")
-    with pytest.raises(ValueError, match=r"finalists\.json, the file: Invalid JSON"):
+    with pytest.raises(ValueError, match=r"finalists\.json is not valid JSON"):
         evidence_of(own)
 
 

@@ -67,7 +67,11 @@ def test_the_page_opens_with_what_the_sealed_generators_say(run, files):
     for words in (
         "Not counted, as every detector knows their family",
         "corrected for that choice",
-        "p (Holm)",
+        "p of these detectors",
+        "nothing of other seeds",
+        "Opened at",
+        "Fresh seeds:",
+        "Expected calibration error",
     ):
         assert words in text and words in files["report.md"]
     assert "were not opened" not in text and "was trained once" not in text
@@ -161,3 +165,34 @@ def test_names_stay_text(tmp_path):
     path.write_text(json.dumps(environment))
     files = rendered(run)
     assert "script" not in Page(files["index.html"]).tags and "<script>" not in files["report.md"]
+
+
+def alter(run, folder, **changes):
+    """A copy of a run with another `finalists.json`."""
+    copy = shutil.copytree(run, folder / "run")
+    path = copy / "finalists.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return copy
+
+
+def test_a_seal_that_is_open_is_not_called_closed(run, tmp_path):
+    seal = {
+        "opened": "2026-11-23T12:00:00+00:00",
+        "command": ["python", "x"],
+        "generators": ["midjourney", "vqdm"],
+    }
+    for name, said in (("closed", None), ("open", seal)):
+        files = rendered(alter(run, tmp_path / name, tested=False, seal=said))
+        assert ("were not opened" in files["report.md"]) == (said is None)
+        assert ("not all been tested" in files["index.html"]) == (said is not None)
+
+
+def test_fresh_trainings_that_failed_are_named_with_their_reason(run, tmp_path):
+    summary = json.loads((run / "finalists.json").read_text())
+    lost = {**summary["runs"][1], "state": "failed", "error": "the loss is <b>NaN</b>"}
+    runs = [summary["runs"][0], lost]
+    files = rendered(alter(run, tmp_path, tested=False, seal=None, runs=runs))
+    for text in (files["index.html"], files["report.md"]):
+        assert "Of 9 fresh trainings 1 completed, 1 failed." in text
+    assert "the loss is &lt;b&gt;NaN&lt;/b&gt;" in files["index.html"]
+    assert "NaN" in files["report.md"]

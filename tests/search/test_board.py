@@ -28,6 +28,11 @@ def hyperparameters(accumulator):
     }
 
 
+def group_of(folder):
+    metadata = events(folder).summary_metadata["_hparams_/session_start_info"]
+    return HParamsPluginData.FromString(metadata.plugin_data.content).session_start_info.group_name
+
+
 @pytest.fixture
 def data():
     images = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
@@ -94,6 +99,17 @@ def test_hyperparameters_of_every_trial_are_there(tmp_path, state):
     read = events(tmp_path / "trial_0001")
     assert hyperparameters(read) == {**params, "state": state}
     assert read.Scalars("metric/off_family_accuracy")[-1].value == pytest.approx(0.1)
+
+
+def test_trainings_of_a_finalist_are_a_group_of_their_own(tmp_path):
+    search, finalists = Board(tmp_path), Board(tmp_path / "finalists")
+    search.write_hyperparameters("trial_0000", {"role": "baseline"}, "completed")
+    for number, (name, seed) in enumerate((("baseline", 0), ("trial_0004", 0), ("baseline", 1))):
+        params = {"role": "searched", "finalist": name, "seed": seed}
+        finalists.write_hyperparameters(f"trial_{number:04d}", params, "completed")
+    groups = [group_of(tmp_path / "trial_0000")]
+    groups += [group_of(tmp_path / "finalists" / f"trial_{number:04d}") for number in range(3)]
+    assert groups == ["trial_0000", "finalist baseline", "finalist trial_0004", "finalist baseline"]
 
 
 def test_a_trial_that_failed_before_its_first_epoch_is_there_too(tmp_path):
