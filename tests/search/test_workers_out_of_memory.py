@@ -128,7 +128,7 @@ def test_a_worker_tells_that_memory_is_out_and_lives_on(answers_to, job, tmp_pat
         return detector
 
     monkeypatch.setattr(folds, "build_detector", build)
-    load = ("load", PLAN, 0, tmp_path / "board")
+    load = ("load", PLAN, 0, {}, tmp_path / "board", None)
     _, failed, _, result = answers_to(load, ("epoch", 0), load, ("epoch", 0))
     assert isinstance(failed, Failure) and numbers(result) == undisturbed
     assert failed.text.startswith(
@@ -142,7 +142,7 @@ def test_memory_that_is_out_anywhere_fails_the_command_only(answers_to, tmp_path
     def fail(*_):
         raise torch.OutOfMemoryError(f"{FULL}\nfor details")
 
-    load, save = ("load", PLAN, 0, tmp_path / "board"), ("save", tmp_path / "saved")
+    load, save = ("load", PLAN, 0, {}, tmp_path / "board", None), ("save", tmp_path / "saved")
     with monkeypatch.context() as patched:
         patched.setattr(FoldWorker, verb, fail)
         answers = answers_to(load, save)
@@ -155,4 +155,4 @@ def test_a_lost_device_is_left_to_another_group(answers_to, tmp_path, monkeypatc
 
     monkeypatch.setattr(FoldWorker, "load", fail)
     with pytest.raises(torch.AcceleratorError):
-        answers_to(("load", PLAN, 0, tmp_path / "board"))
+        answers_to(("load", PLAN, 0, {}, tmp_path / "board", None))
