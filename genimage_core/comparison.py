@@ -12,12 +12,12 @@ from genimage_core.resampling import (
     RESAMPLES,
     Floats,
     Images,
-    Resampled,
     mean_of_seeds,
     over_families,
     percentiles,
     resample_images,
     student_weights,
+    two_sided,
 )
 
 Verdict = Literal["improves", "no evidence", "worse"]
@@ -33,12 +33,14 @@ class Comparison:
         baseline: The same.
         difference: Candidate less baseline; paired by seed and image.
         by_seed: The difference, by seed.
+        p_value: Of no difference, two-sided, over seeds and images; None of one seed.
     """
 
     candidate: Estimate
     baseline: Estimate
     difference: Estimate
     by_seed: tuple[float, ...]
+    p_value: float | None
 
 
 @dataclass(frozen=True)
@@ -85,16 +87,18 @@ def compare(
     span = np.repeat([1.0, 1.0, 2.0], seeds)
     found = resample_images(values, images, weights, rng, span=span, resamples=resamples)
     weighed = student_weights(seeds, resamples, rng)
+    of_seeds = [slice(place * seeds, (place + 1) * seeds) for place in range(3)]
+    drawn = [mean_of_seeds(found.drawn[:, rows], weighed) for rows in of_seeds]
     estimates = [
-        _over_seeds(found, slice(place * seeds, (place + 1) * seeds), weighed, lowest)
-        for place, lowest in enumerate((0.0, 0.0, -1.0))
+        _estimate(found.by_seed[rows].mean(0), of_part, lowest)
+        for rows, of_part, lowest in zip(of_seeds, drawn, (0.0, 0.0, -1.0), strict=True)
     ]
     by_seed = [tuple(map(float, column)) for column in found.by_seed[2 * seeds :].T]
-    return tuple(Comparison(*row) for row in zip(*estimates, by_seed, strict=True))
+    p_values = [two_sided(differences) if seeds > 1 else None for differences in drawn[2].T]
+    return tuple(Comparison(*row) for row in zip(*estimates, by_seed, p_values, strict=True))
 
 
-def _over_seeds(found: Resampled, rows: slice, weighed: Floats, lowest: float) -> list[Estimate]:
-    drawn, means = mean_of_seeds(found.drawn[:, rows], weighed), found.by_seed[rows].mean(0)
+def _estimate(means: Floats, drawn: Floats, lowest: float) -> list[Estimate]:
     return [percentiles(float(mean), drawn[:, e], lowest) for e, mean in enumerate(means)]
 
 

@@ -62,17 +62,23 @@ def mcnemar(
     """
     # Imported here: it takes a second, and most processes test nothing.
     from statsmodels.stats.contingency_tables import mcnemar as exact
-    from statsmodels.stats.multitest import multipletests
 
     if not generators:
         return {}
     counts = [_count_clusters(candidate, baseline, images, name) for name in generators]
     p_values = [float(exact([[0, wins], [losses, 0]], exact=True).pvalue) for wins, losses in counts]
-    adjusted = multipletests(p_values, alpha=1 - LEVEL, method="holm")[1]
     return {
-        name: McNemar(*count, p_value, float(holm))
-        for name, count, p_value, holm in zip(generators, counts, p_values, adjusted, strict=True)
+        name: McNemar(*count, p_value, adjusted)
+        for name, count, p_value, adjusted in zip(generators, counts, p_values, holm(p_values), strict=True)
     }
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for their number: where there is nothing to be found, one below a level is rare."""
+    from statsmodels.stats.multitest import multipletests
+
+    adjusted = multipletests(p_values, alpha=1 - LEVEL, method="holm")[1] if p_values else ()
+    return [float(p) for p in adjusted]
 
 
 def _count_clusters(candidate: Bools, baseline: Bools, images: Images, generator: str) -> tuple[int, int]:

@@ -240,6 +240,12 @@ def over_families(drawn: Floats, shares: Floats, rng: np.random.Generator) -> Fl
     return moved
 
 
+def two_sided(drawn: Floats) -> float:
+    """P-value of no difference from resamples (B,): at this level their interval would just reach zero."""
+    below, above = int((drawn <= 0).sum()), int((drawn >= 0).sum())
+    return min(1.0, 2 * (1 + min(below, above)) / (1 + len(drawn)))
+
+
 def percentiles(value: float, drawn: Floats, lowest: float) -> Estimate:
     """Percentile interval of a mean within [`lowest`, 1] from its resamples (B,)."""
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])

@@ -15,12 +15,13 @@ PARTS = {
 }
 
 
-def claim_sentence(claim: Claim, trial: int, simulated: bool, catalog: Catalog) -> str:
+def claim_sentence(claim: Claim, trial: int, planned: int, simulated: bool, catalog: Catalog) -> str:
     """Say whether the winner is better than the baseline on one part of the images.
 
     Args:
         claim: The numbers.
         trial: Of the search, whose configuration is the candidate.
+        planned: Seeds that there were to be.
         simulated: The images are those of the embedded set.
         catalog: What generators are called.
     """
@@ -28,13 +29,17 @@ def claim_sentence(claim: Claim, trial: int, simulated: bool, catalog: Catalog) 
     names = ", ".join(generator_title(found.generator, catalog) for found in claim.generators)
     sentences = (
         f"{VERDICTS[claim.verdict]} on {PARTS[claim.part]} ({names}; {claim.images:,} images): trained anew "
-        f"with {count(claim.seeds, 'seed')}, trial {trial} has off-family accuracy "
+        f"with {_seeds(claim.seeds, planned)}, trial {trial} has off-family accuracy "
         f"{_between(overall.candidate)}, the baseline {_between(overall.baseline)}; the paired difference is "
         f"{_signed_between(overall.difference)}, 95 % intervals over seeds and images."
     )
     if claim.seeds < 2:
         sentences += " One seed shows no difference beyond its own luck, whatever the numbers."
     return sentences + (" The images are simulated." if simulated else "")
+
+
+def _seeds(found: int, planned: int) -> str:
+    return count(found, "seed") if found == planned else f"{found} of {count(planned, 'planned seed')}"
 
 
 def scope_sentence(claim: Claim, catalog: Catalog) -> str:

@@ -20,7 +20,7 @@ from genimage_core.comparison import (
     judge,
 )
 from genimage_core.intervals import Estimate, over_seeds
-from genimage_core.paired_tests import McNemar, decide, mcnemar, probability_of_improvement
+from genimage_core.paired_tests import McNemar, decide, holm, mcnemar, probability_of_improvement
 from genimage_core.resampling import Floats, Images, average_cells, sum_folds
 
 Logits: TypeAlias = NDArray[np.floating]
@@ -47,10 +47,18 @@ class Tested:
 
 @dataclass(frozen=True)
 class GeneratorEvidence:
-    """One generator: the paired difference over seeds and images, and McNemar's test of all detectors."""
+    """One generator.
+
+    Attributes:
+        generator: Its name.
+        comparison: The paired difference over seeds and images.
+        adjusted: Its p-value, by Holm for all generators of the part; None of one seed.
+        mcnemar: Test of these very detectors, which knows nothing of other seeds.
+    """
 
     generator: str
     comparison: Comparison
+    adjusted: float | None
     mcnemar: McNemar
 
 
@@ -124,17 +132,12 @@ def make_claim(
     single = [average_cells([tuple({name} & set(of)) for of in tested.counted], names) for name in counted]
     candidate, baseline = (told_right(logits, images) for logits in (tested.candidate, tested.baseline))
     found = compare(candidate, baseline, images, np.stack([overall, *single]), rng, resamples)
-    together = (decide(tested.candidate, images, overall), decide(tested.baseline, images, overall))
-    tests = mcnemar(together[0], together[1], images, counted)
     return Claim(
         part=part,
         verdict=judge(found[0].difference, len(tested.candidate)),
         overall=found[0],
         families=compare_families(candidate, baseline, images, overall, tested.families, rng, resamples),
-        generators=tuple(
-            GeneratorEvidence(name, of_name, tests[name])
-            for name, of_name in zip(counted, found[1:], strict=True)
-        ),
+        generators=_one_by_one(tested, overall, counted, found[1:]),
         improvement=probability_of_improvement(
             _accuracies(candidate, images, single), _accuracies(baseline, images, single)
         ),
@@ -143,6 +146,21 @@ def make_claim(
         seeds=len(tested.candidate),
         images=int(sum((images.sources == names.index(name)).sum() for name in counted)),
         not_counted=tuple(name for name in names if name not in counted),
+    )
+
+
+def _one_by_one(
+    tested: Tested, weights: Floats, counted: Sequence[str], found: Sequence[Comparison]
+) -> tuple[GeneratorEvidence, ...]:
+    """Put together what is known of each generator that counts; both corrections are for their number."""
+    images = tested.images
+    together = (decide(tested.candidate, images, weights), decide(tested.baseline, images, weights))
+    tests = mcnemar(*together, images, counted)
+    known = [of_name.p_value for of_name in found if of_name.p_value is not None]
+    adjusted = holm(known) if len(known) == len(found) else [None] * len(found)
+    return tuple(
+        GeneratorEvidence(name, of_name, p_value, tests[name])
+        for name, of_name, p_value in zip(counted, found, adjusted, strict=True)
     )
 
 

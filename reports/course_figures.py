@@ -23,7 +23,7 @@ def learning_curves(curves: Sequence[Curve], objective: str, prefix: str) -> str
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 3.2))
-        axes = figure.add_axes((0.105, 0.16, 0.88, 0.72))
+        axes = figure.add_axes((0.13, 0.16, 0.855, 0.72))
         axes.grid(axis="y", lw=0.8)
         axes.set_axisbelow(True)
         for curve in sorted(curves, key=lambda curve: curve.role == "baseline"):  # the baseline on top
@@ -31,6 +31,8 @@ def learning_curves(curves: Sequence[Curve], objective: str, prefix: str) -> str
         axes.set_xlabel("epoch")
         axes.set_ylabel(capitalised(metric_title(objective)))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if {len(curve.points) for curve in curves} == {1}:
+            axes.set_xticks([1])  # of a point alone no axis can be made
         handles, labels = axes.get_legend_handles_labels()
         unique = dict(zip(labels, handles, strict=True))
         axes.legend(

@@ -109,7 +109,7 @@ def read_evidence(run_dir: Path, records: Records, resamples: int = RESAMPLES) -
     if run is None:
         return None
     winner, others = run.finalists.configurations[1], run.finalists.configurations[2:]
-    parts, selection = run.parts(), _correct_selection(run)
+    parts, (selection, obstacle) = run.parts(), _correct_selection(run)
     return Evidence(
         winner=winner.name,
         trial=winner.trial,
@@ -122,7 +122,7 @@ def read_evidence(run_dir: Path, records: Records, resamples: int = RESAMPLES) -
         selection=selection,
         selection_sentence=selection_sentence(selection) if selection else "",
         expected_best=_expected_best(records),
-        notes=_notes(run),
+        notes=(*_notes(run), *obstacle),
     )
 
 
@@ -143,7 +143,8 @@ def _verdicts(run: FinishedRun, winner: Configuration, resamples: int) -> tuple[
 
 def _verdict(run: FinishedRun, trial: int, claim: Claim) -> Verdict:
     catalog = run.records.environment.catalog
-    sentence = claim_sentence(claim, trial, run.finalists.simulated, catalog)
+    planned = len(run.finalists.seeds)
+    sentence = claim_sentence(claim, trial, planned, run.finalists.simulated, catalog)
     return Verdict(claim, sentence, scope_sentence(claim, catalog))
 
 
@@ -159,9 +160,13 @@ def _other(run: FinishedRun, other: Configuration, part: Part, resamples: int) -
     return Other(other.name, other.trial, part, len(tested.candidate), difference)
 
 
-def _correct_selection(run: FinishedRun) -> Selection | None:
+def _correct_selection(run: FinishedRun) -> tuple[Selection | None, tuple[str, ...]]:
+    """Correct the search's own value, or say why that is impossible; no verdict depends on it."""
     found = read_search(run)
-    return None if found is None else correct_selection(*found, _rng("val"))
+    try:
+        return (None if found is None else correct_selection(*found, _rng("val"))), ()
+    except ValueError as error:
+        return None, (f"The best value of the search is not corrected for having been chosen: {error}.",)
 
 
 def _expected_best(records: Records) -> tuple[float, ...]:

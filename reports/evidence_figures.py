@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from genimage_core.generators import Catalog
 from genimage_core.intervals import Estimate
 from reports.claims import Calibration, Claim
-from reports.figures import STYLE, THEME, WIDTH, to_svg
+from reports.figures import STYLE, THEME, WIDTH, shorten, to_svg
 from reports.wording import capitalised, generator_title, metric_title
 
 ROW = 0.36  # inches
@@ -35,13 +35,13 @@ def forest(claims: Sequence[Claim], titles: Sequence[str], catalog: Catalog, pre
     with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 0.75 + ROW * len(rows)))
         below = 0.55 / figure.get_size_inches()[1]
-        axes = figure.add_axes((0.4, below, 0.57, 1 - below - 0.02))
+        axes = figure.add_axes((0.43, below, 0.54, 1 - below - 0.02))
         axes.axvline(0, color=THEME["muted"], lw=1)
         axes.grid(axis="x", lw=0.8)
         axes.set_axisbelow(True)
         for place, (_, difference, together) in enumerate(rows):
             _draw_interval(axes, place, difference, together)
-        axes.set_yticks(range(len(rows)), [title for title, _, _ in rows])
+        axes.set_yticks(range(len(rows)), [shorten(title, 28) for title, _, _ in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.tick_params(axis="y", left=False, labelcolor=THEME["ink"])
         axes.set_xlabel("accuracy, winner less baseline")
@@ -58,7 +58,7 @@ def expected_best(values: Sequence[float], objective: str, prefix: str) -> str:
     """Draw what the best of n completed trials is expected to reach."""
     with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 2.8))
-        axes = figure.add_axes((0.105, 0.18, 0.88, 0.78))
+        axes = figure.add_axes((0.13, 0.18, 0.855, 0.78))
         axes.grid(axis="y", lw=0.8)
         axes.set_axisbelow(True)
         axes.plot(range(1, len(values) + 1), values, color=THEME["leader"], lw=2, marker="o", ms=5)
@@ -72,7 +72,7 @@ def reliability(claim: Claim, prefix: str) -> str:
     """Draw how often images were fake against the probability that detectors gave them."""
     with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 3.4))
-        axes = figure.add_axes((0.105, 0.15, 0.88, 0.8))
+        axes = figure.add_axes((0.105, 0.15, 0.86, 0.8))
         axes.plot([0, 1], [0, 1], color=THEME["muted"], lw=1, ls=(0, (5, 3)), label="calibrated")
         _draw_bins(axes, claim.candidate_calibration, "winner", THEME["leader"], "D")
         _draw_bins(axes, claim.baseline_calibration, "baseline", THEME["baseline"], "o")

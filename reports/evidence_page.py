@@ -11,7 +11,7 @@ from reports import evidence_figures, evidence_views
 from reports.evidence import Evidence, Verdict, read_evidence
 from reports.finalist_files import Finalists, read_finalists
 from reports.pictures import Picture
-from reports.records import Records
+from reports.records import Records, Shortcuts
 from reports.robustness import Degraded, read_robustness
 from reports.views import Table
 from reports.wording import capitalised, count, interval, metric_title, signed_interval
@@ -29,6 +29,7 @@ class Finals:
         catalog: What generators are called.
         objective: Of the search.
         finalists: What `finalists.json` says; None before they are chosen.
+        obstacle: Why nothing can be said of finalists that have been tested; empty if something can.
     """
 
     evidence: Evidence | None
@@ -36,6 +37,7 @@ class Finals:
     catalog: Catalog
     objective: str
     finalists: Finalists | None = None
+    obstacle: str = ""
 
     @property
     def trainings(self) -> str:
@@ -46,7 +48,8 @@ class Finals:
         states = [run.state for run in self.finalists.runs]
         said = f"Of {count(planned, 'fresh training')} {states.count('completed')} completed"
         said += f", {states.count('failed')} failed" if "failed" in states else ""
-        return f"{said}. {'The images have not all been tested yet.' if self.finalists.seal else ''}".strip()
+        waiting = self.finalists.seal and not self.finalists.tested
+        return f"{said}. {'The images have not all been tested yet.' if waiting else ''}".strip()
 
     @property
     def lost(self) -> Table | None:
@@ -67,6 +70,11 @@ class Finals:
         seal, seeds = self.finalists.seal, ", ".join(map(str, self.finalists.seeds))
         command = shlex.join(map(str, seal.get("command", ())))
         return f"Opened at {seal.get('opened', 'an unknown time')} by: {command}. Fresh seeds: {seeds}."
+
+    @property
+    def shortcuts(self) -> Shortcuts | None:
+        """What the files of the sealed generators tell of their class."""
+        return self.finalists.shortcuts if self.finalists else None
 
     @property
     def verdict(self) -> str:
@@ -90,6 +98,10 @@ class Finals:
         """The paired comparison behind a verdict."""
         return evidence_views.claim(verdict.claim, self.catalog)
 
+    def mcnemar_table(self, verdict: Verdict) -> Table:
+        """McNemar's test behind a verdict."""
+        return evidence_views.mcnemar(verdict.claim, self.catalog)
+
     def calibration_table(self, verdict: Verdict) -> Table:
         """The calibration of winner and baseline."""
         return evidence_views.calibration(verdict.claim)
@@ -112,13 +124,17 @@ class Finals:
 def read_finals(run_dir: Path, records: Records) -> Finals:
     """Read what the finalists of a run show, if it has any.
 
-    Raises:
-        ValueError: If a file is missing or not whole.
+    Days of training must not end without a report: what cannot be read or computed is said on it instead.
     """
     environment = records.environment
-    evidence, robustness = read_evidence(run_dir, records), read_robustness(run_dir)
-    finalists = read_finalists(run_dir)
-    return Finals(evidence, robustness, environment.catalog, environment.objective, finalists)
+    evidence, finalists, obstacle = None, None, ""
+    robustness: tuple[Degraded, ...] = ()
+    try:
+        finalists = read_finalists(run_dir)
+        evidence, robustness = read_evidence(run_dir, records), read_robustness(run_dir)
+    except ValueError as error:
+        obstacle = f"Of the fresh trainings nothing can be said: {error}"
+    return Finals(evidence, robustness, environment.catalog, environment.objective, finalists, obstacle)
 
 
 def draw_differences(finals: Finals) -> Picture | None:
@@ -174,6 +190,7 @@ def draw_expected_best(finals: Finals) -> Picture | None:
         alt=f"{capitalised(metric_title(finals.objective))} that the best of n completed trials is expected "
         f"to reach, from one to {count(len(values), 'trial')}.",
         caption="Mean over all ways to draw n of the completed trials (Tang et al., 2020), on the validation "
-        "images of the search, so optimistic.",
+        "images of the search, so optimistic. Trials that were stopped early have no last value and are not "
+        "among them: with early stopping, n completed trials cost more than n.",
         table=evidence_views.expected_best(values),
     )

@@ -20,7 +20,6 @@ def claim(found: Claim, catalog: Catalog) -> Table:
         "all together",
         *_comparison(overall.candidate, overall.baseline, overall.difference),
         NOTHING,
-        NOTHING,
     )
     return Table(
         (
@@ -28,11 +27,10 @@ def claim(found: Claim, catalog: Catalog) -> Table:
             "Winner",
             "Baseline",
             "Difference",
-            "Only one right: winner / baseline",
-            "p of these detectors",
+            "p, corrected",
         ),
         (first, *(_generator(of, catalog) for of in found.generators)),
-        frozenset(range(1, 6)),
+        frozenset(range(1, 5)),
         ("best", *("" for _ in found.generators)),
     )
 
@@ -42,9 +40,24 @@ def _generator(found: GeneratorEvidence, catalog: Catalog) -> tuple[str, ...]:
     return (
         generator_title(found.generator, catalog),
         *_comparison(of.candidate, of.baseline, of.difference),
-        f"{found.mcnemar.wins} / {found.mcnemar.losses}",
-        p_value(found.mcnemar.adjusted),
+        p_value(found.adjusted) if found.adjusted is not None else NOTHING,
     )
+
+
+def mcnemar(found: Claim, catalog: Catalog) -> Table:
+    """McNemar's test of the detectors that there are, generator by generator."""
+    rows = [
+        (
+            generator_title(of.generator, catalog),
+            str(of.mcnemar.wins),
+            str(of.mcnemar.losses),
+            p_value(of.mcnemar.p_value),
+            p_value(of.mcnemar.adjusted),
+        )
+        for of in found.generators
+    ]
+    columns = ("Generator", "Only the winner right", "Only the baseline right", "p", "p, corrected")
+    return Table(columns, tuple(rows), frozenset(range(1, 5)))
 
 
 def _comparison(candidate: Estimate, baseline: Estimate, difference: Estimate) -> tuple[str, str, str]:

@@ -63,28 +63,42 @@ def heat_map(matrix: Matrix, prefix: str, *, differences: bool = False) -> str:
     """
     draw = _draw_difference if differences else _draw_cell
     rows, columns = len(matrix.folds), len(matrix.generators)
-    labels = [_clip(title, 24) for title in matrix.row_titles]
-    margin = 0.7 + 0.105 * max([11, *map(len, labels)])
-    top = 1.6 if matrix.families else 1.15
+    labels = [shorten(title, 24) for title in matrix.row_titles]
+    heads = [_in_two_lines(title, 11) for title in matrix.column_titles]
+    margin, higher = 0.7 + 0.105 * max([11, *map(len, labels)]), 0.25 * any("\n" in head for head in heads)
+    top = (1.6 if matrix.families else 1.15) + higher
     with rc_context(STYLE):
         figure = Figure(figsize=(CELL[0] * (columns + margin - 0.4), CELL[1] * (rows + top - 0.45)))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set(xlim=(-margin, columns - 0.4), ylim=(rows - 0.45, -top))
         axes.axis("off")
         axes.text(-0.62, -0.72, "trained on ↓", ha="right", va="center", fontsize=9, color=THEME["muted"])
-        for column, title in enumerate(matrix.column_titles):
-            axes.text(column, -0.72, _clip(title, 11), ha="center", va="center", fontsize=10)
+        for column, head in enumerate(heads):
+            axes.text(column, -0.64, head, ha="center", va="baseline", fontsize=9, linespacing=1)
         for row, (label, cells) in enumerate(zip(labels, matrix.cells, strict=True)):
             axes.text(-0.62, row, label, ha="right", va="center", fontsize=10)
             for column, cell in enumerate(cells):
                 draw(axes, row, column, cell)
         for family, first, last in matrix.families:
-            _draw_bracket(axes, family, first, last)
+            _draw_bracket(axes, family, first, last, higher)
         return to_svg(figure, prefix, smallest=0.72)
 
 
-def _clip(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+def shorten(text: str, length: int) -> str:
+    """Leave out the middle of a text that is too long: names often differ at their ends alone."""
+    end = (length - 1) // 2
+    return text if len(text) <= length else f"{text[: length - 1 - end]}…{text[-end:]}"
+
+
+def _in_two_lines(text: str, length: int) -> str:
+    """Break a text that is longer than a line, at a space or underscore if there is one about the middle."""
+    if len(text) <= length:
+        return text
+    text = shorten(text, 2 * length)
+    places = [place + 1 for place, letter in enumerate(text[:length]) if letter in " _-."]
+    fitting = [place for place in places if len(text) - place <= length]
+    place = fitting[-1] if fitting else min(length, (len(text) + 1) // 2)
+    return f"{text[:place].rstrip()}\n{text[place:]}"
 
 
 def _draw_cell(axes: Axes, row: int, column: int, cell: Cell | None) -> None:
@@ -120,16 +134,16 @@ def _fill_cell(
         axes.add_patch(frame)
 
 
-def _draw_bracket(axes: Axes, family: str, first: int, last: int) -> None:
+def _draw_bracket(axes: Axes, family: str, first: int, last: int, higher: float) -> None:
     axes.plot(
         [first - 0.4, first - 0.4, last + 0.4, last + 0.4],
-        [-1.05, -1.15, -1.15, -1.05],
+        [y - higher for y in (-1.05, -1.15, -1.15, -1.05)],
         color=THEME["muted"],
         lw=1,
     )
     axes.text(
         (first + last) / 2,
-        -1.38,
+        -1.38 - higher,
         f"family {family.replace('_', ' ')}",
         ha="center",
         va="center",
@@ -159,7 +173,7 @@ def history(points: Sequence[Point], objective: str, prefix: str) -> str:
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 3.4))
-        axes = figure.add_axes((0.105, 0.15, 0.88, 0.72))
+        axes = figure.add_axes((0.13, 0.15, 0.855, 0.72))
         axes.grid(axis="y", lw=0.8)
         axes.set_axisbelow(True)
         _draw_lines(axes, points)

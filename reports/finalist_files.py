@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from genimage_core.resampling import Images
+from reports.records import Shortcuts
 
 Part: TypeAlias = Literal["val", "test", "sealed"]
 IMAGE_COLUMNS = ("generator", "part", "image", "label", "cluster")
@@ -52,6 +53,7 @@ class Finalists:
         seal: When and how the sealed images were opened; None before all trainings have ended.
         simulated: The images are those of the embedded set.
         tested: Whether all that completed has been tested.
+        shortcuts: What the files of the sealed generators tell of their class; None if not recorded.
     """
 
     configurations: tuple[Configuration, ...]
@@ -62,6 +64,7 @@ class Finalists:
     simulated: bool
     opened_before: tuple[str, ...] = ()
     tested: bool = True
+    shortcuts: Shortcuts | None = None
 
     def __post_init__(self) -> None:
         roles = [configuration.role for configuration in self.configurations]

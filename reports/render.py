@@ -20,14 +20,27 @@ from reports.pictures import Picture
 from reports.records import read_run
 from reports.space_pictures import draw_interaction, draw_parallel, draw_slices
 from reports.tables import Report, build
+from reports.tiles import list_tiles
 from reports.winner_wording import describe_divided, describe_winner
-from reports.wording import capitalised, count, duration, metric_title, number, signed, unfinished
+from reports.wording import capitalised, count, metric_title, number, signed
 
-SCHEMA = 3  # of report.json; report.schema.json describes it
+SCHEMA = 4  # of report.json; report.schema.json describes it
 SCHEMA_NAME = f"urn:generator-generalisation-search:report:{SCHEMA}"
 INTERACTIVE = "interactive.html"  # beside the page, if it was asked for
 # Columns up to which two matrices stay readable next to each other.
 SIDE_BY_SIDE = 5
+CONTENTS = {
+    "winner": "The winner",
+    "generators": "Across generators",
+    "anew": "Trained anew: winner against baseline",
+    "robustness": "Robustness",
+    "mattered": "What mattered",
+    "course": "How the search went",
+    "augmentation": "What the augmentation does",
+    "audit": "Audit of the data",
+    "limits": "Limits",
+    "reproduce": "Reproduce",
+}
 TEMPLATES = Environment(
     loader=PackageLoader("reports", "templates"),
     autoescape=lambda name: name is not None and name.endswith(".html.j2"),
@@ -139,8 +152,9 @@ def _content(report: Report, best_file: str, finals: Finals, kept: Augmentation 
         "use": shlex.join(["python", "-m", "genimage_core", "predict", folder, "FOLDER"]),
         "report": report,
         "finals": finals,
+        "contents": CONTENTS,
         "progress": _progress(report),
-        "keys": _keys(report),
+        "keys": list_tiles(report, finals),
         "views": views,
         "command": shlex.join(report.command),
         "resumed": [(s["started"], shlex.join(s["command"])) for s in report.environment.get("resumed", ())],
@@ -168,30 +182,6 @@ def _progress(report: Report) -> str:
         return f"The run is still going on or was cut off; it has recorded {recorded}."
     short = outcome.interrupted or finished < (outcome.planned or 0)
     return f"The run ended with {recorded}." if short else ""
-
-
-def _keys(report: Report) -> list[tuple[str, str, str]]:
-    """Pick the numbers to read first: label, value, remark."""
-    best, baseline, outcome = report.challenger, report.baseline, report.outcome
-    metric, keys = metric_title(report.objective), []
-    if best:
-        keys.append(("Best searched", number(best.objective), f"{metric}, trial {best.trial}"))
-    if baseline and baseline.state == "completed":
-        keys.append(("Baseline", number(baseline.objective), f"{metric}, trial {baseline.trial}"))
-    if best and baseline and best.difference is not None:
-        keys.append(("Difference", signed(best.difference), "one seed, optimistic"))
-        keys.append(("Worst left-out", *_beside(best.worst_left_out, baseline.worst_left_out)))
-        keys.append(("In-domain", *_beside(best.in_domain, baseline.in_domain)))
-    stops = unfinished(outcome.stopped, outcome.failed, outcome.interrupted)
-    keys.append(("Completed trials", str(outcome.completed), stops))
-    if report.timing:
-        goodput = f"goodput {number(report.timing.get('goodput'))}"
-        keys.append(("Wall time", duration(report.timing.get("wall_s")), goodput))
-    return keys
-
-
-def _beside(value: float | None, baseline: float | None) -> tuple[str, str]:
-    return number(value), f"baseline {number(baseline)}"
 
 
 def _pair(report: Report) -> list[Matrix]:

@@ -1,6 +1,6 @@
 """Pictures of where in the searched space values are high."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from markupsafe import Markup
@@ -30,6 +30,12 @@ def _parameters(report: Report) -> list[str]:
     ]
 
 
+def _logarithmic(report: Report) -> frozenset[str]:
+    """Parameters that are searched on a logarithmic scale."""
+    entries = (report.environment.get("space") or {}).items()
+    return frozenset(name for name, entry in entries if isinstance(entry, Mapping) and entry.get("log"))
+
+
 def draw_slices(report: Report) -> Picture | None:
     """Every completed trial's value against each parameter; None of fewer than two trials."""
     rows, names = _searched(report), _parameters(report)
@@ -38,7 +44,7 @@ def draw_slices(report: Report) -> Picture | None:
     metric = capitalised(metric_title(report.objective))
     return Picture(
         title="Value against each parameter",
-        svg=Markup(space_figures.slices(rows, names, report.objective, "slices")),
+        svg=Markup(space_figures.slices(rows, names, _logarithmic(report), report.objective, "slices")),
         alt=f"{metric} of {count(len(rows), 'completed trial')} against each of {', '.join(names)}.",
         caption="One point a completed trial; parameters move together, so a slope is no cause by itself.",
         table=views.leaderboard(replace(report, ranking=tuple(rows))),
@@ -58,7 +64,11 @@ def draw_interaction(report: Report) -> Picture | None:
     metric = capitalised(metric_title(report.objective))
     return Picture(
         title=f"The two that mattered most: {one} and {other}",
-        svg=Markup(space_figures.interaction(rows, (one, other), report.objective, "interaction")),
+        svg=Markup(
+            space_figures.interaction(
+                rows, (one, other), _logarithmic(report), report.objective, "interaction"
+            )
+        ),
         alt=f"{count(len(rows), 'completed trial')} by {one} and {other}, coloured by {metric.lower()}; the "
         f"best is trial {rows[0].trial} at {setting(rows[0].config[one])} and "
         f"{setting(rows[0].config[other])}.",
@@ -83,10 +93,14 @@ def draw_parallel(report: Report) -> Picture | None:
         return None
     return Picture(
         title="Configurations as lines",
-        svg=Markup(space_figures.parallel_coordinates(rows, names, report.objective, "parallel")),
+        svg=Markup(
+            space_figures.parallel_coordinates(
+                rows, names, _logarithmic(report), report.objective, "parallel"
+            )
+        ),
         alt=f"Parallel coordinates of {count(len(rows), 'completed trial')} over {', '.join(names)}; the "
         f"best is trial {rows[0].trial}.",
-        caption="Each line is a completed trial, bright where its value is high, the best one thick. Ends of "
-        "the axes: least and greatest value tried.",
+        caption="Each line is a completed trial, stronger where its value is higher, the best one thick and "
+        "green. Ends of the axes: least and greatest value tried.",
         table=views.leaderboard(replace(report, ranking=tuple(rows))),
     )

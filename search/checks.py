@@ -13,11 +13,12 @@ from search.base import Base, find_bases
 from search.cluster import ResourcePlan, plan_resources
 from search.finalists import read_summary
 from search.inputs import check_inputs, check_tests
-from search.resume import Configuration
 from search.sections import ResourcesSection
 from search.space import Space, build_protocol
+from search.warm_start import TakenOver
 
 Step = Literal["search", "finalists"]
+NOTHING = TakenOver()
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,7 @@ class Checked:
         cache: Where data, decoded images and base weights are kept.
         address: Ray cluster to join; None for an instance of its own.
         resumed: Whether the run directory holds the beginning of this run.
-        first: Configurations to try right after the baseline.
-        opened: Sealed generators that the run had opened from which these come.
+        taken: What it has from a run before it.
         steps: What is done: the search, its finalists, or one after the other.
     """
 
@@ -46,8 +46,7 @@ class Checked:
     cache: Path
     address: str | None
     resumed: bool = False
-    first: tuple[Configuration, ...] = ()
-    opened: tuple[str, ...] = ()
+    taken: TakenOver = NOTHING
     steps: tuple[Step, ...] = get_args(Step)
 
     @property
@@ -63,8 +62,7 @@ def check(
     *,
     steps: Sequence[Step] = get_args(Step),
     resumed: bool = False,
-    first: Sequence[Configuration] = (),
-    opened: Sequence[str] = (),
+    taken: TakenOver = NOTHING,
 ) -> Checked:
     """Check detector, base, protocol and data; the arguments are those of `Checked`.
 
@@ -85,7 +83,7 @@ def check(
         check_inputs(space, to_train)
     generators = tuple(dict.fromkeys((*protocol.search, *to_train)))
     if "finalists" in steps:
-        check_tests(space)
+        check_tests(space, taken.validated)
     cache = cache_folder().absolute()
     return Checked(
         space=space,
@@ -96,8 +94,7 @@ def check(
         cache=cache,
         address=address,
         resumed=resumed,
-        first=tuple(first),
-        opened=tuple(opened),
+        taken=taken,
         steps=tuple(steps),
     )
 

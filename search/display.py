@@ -47,7 +47,7 @@ class Display:
         """Leave the terminal as a summary line."""
         if self._console.is_terminal:
             self._live.stop()
-        self._console.print(self.summary())
+        self._console.print(self.summary(ended=True))
 
     def note_start(self, record: TrialRecord) -> None:
         """Tell that a trial starts, and with what."""
@@ -80,14 +80,14 @@ class Display:
         if not self._console.is_terminal:  # there the panel shows it
             self.note(text)
 
-    def summary(self) -> str:
-        """One line: counts, best, baseline, time left."""
+    def summary(self, *, ended: bool = False) -> str:
+        """One line: counts, best, baseline, and the time left unless it has ended."""
         r = self._records
         counts = ", ".join(f"{r.count(s)} {s}" for s in STATES if r.count(s))
         known = r.baseline if r.baseline and r.baseline.epochs else None
         baseline = f"baseline {known.value(r.objective):.4f}" if known else "no baseline yet"
         best = f"best {r.best.value(r.objective):.4f} ({self._noun} {r.best.number})" if r.best else ""
-        left = self.seconds_left()
+        left = None if ended else self.seconds_left()
         return f"{counts or 'starting the workers'}; {best or 'no best yet'}, {baseline}" + (
             f"; about {_clock(left)} left" if left else ""
         )

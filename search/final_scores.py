@@ -1,20 +1,21 @@
 """Opening the seal: what the finalists say of images that no trial has seen, asked once."""
 
 import shutil
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import ray
 from rich.console import Console
 
 from genimage_core.data.batches import ImageSet
-from genimage_core.data.images import describe_tests, list_validation, open_images
+from genimage_core.data.images import describe_tests, open_images
 from genimage_core.data.layout import Layout
 from genimage_core.data.recipe import Recipe
+from genimage_core.data.run_audit import audit_run
 from search.capacity import GroupShape
 from search.final_training import detectors_of
 from search.finalists import FOLDER, Summary, trainings_of, write_summary
@@ -71,6 +72,7 @@ def score_finalists(job: Job, summary: Summary, layout: Layout, shape: GroupShap
     recipes = _describe_parts(job, layout, summary)
     bad = decode_all([recipe for part in PARTS for recipe in recipes[part]], job.data, job.cache, console)
     tables = [tabulate_images(layout, recipes[part], bad, part) for part in PARTS if recipes[part]]
+    summary["shortcuts"] = audit_sealed(job, recipes["sealed"], console)
     path = job.run_dir / SCORES / IMAGES
     searched = pd.read_parquet(path).query("part == 'val'")
     write_table(pd.concat([searched, *tables], ignore_index=True), path)
@@ -85,12 +87,22 @@ def score_finalists(job: Job, summary: Summary, layout: Layout, shape: GroupShap
     keep_detectors(job.run_dir, summary)
 
 
+def audit_sealed(job: Job, recipes: Sequence[Recipe], console: Console) -> dict[str, Any] | None:
+    """Ask of the sealed images too whether their files alone tell real from fake; None if none are sealed."""
+    if not recipes:
+        return None
+    audit = audit_run(recipes, job.seed, job.cache)
+    for sentence in audit.sentences:
+        console.print(f"sealed generators: {sentence}", markup=False)
+    return {"level": audit.level, "sentences": list(audit.sentences)}
+
+
 def _describe_parts(job: Job, layout: Layout, summary: Summary) -> dict[str, list[Recipe]]:
     names: Mapping[str, Sequence[str]] = {"test": job.search, "sealed": summary["sealed"]}
-    used, count = list_validation(layout, job.search, job.data, job.seed), summary["test_per_class"]
+    count = summary["test_per_class"]
     return {
         part: [
-            describe_tests(layout, name, job.data, job.seed, per_class=count, without=used)
+            describe_tests(layout, name, job.data, job.seed, per_class=count, without=job.validated)
             for name in names[part]
         ]
         for part in PARTS
@@ -161,9 +173,8 @@ def score_training(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     detectors = {f.name: load_detector(source / f"{f.name}.safetensors").to(device) for f in job.folds}
     tables, robustness = [], []
-    used = list_validation(job.layout, job.search, job.data, job.seed)
     for test in tests:
-        images = _load(job, test, used)
+        images = _load(job, test)
         logits = {fold: {test.generator: predict(net, images)} for fold, net in detectors.items()}
         tables.append(tabulate_logits(logits).assign(part=test.part))
         for fold in job.folds if degraded and test.part == "test" else ():
@@ -174,9 +185,9 @@ def score_training(
     write_table(pd.concat(tables, ignore_index=True), target)
 
 
-def _load(job: Job, test: TestSet, used: Set[Path]) -> ImageSet:
+def _load(job: Job, test: TestSet) -> ImageSet:
     recipe = describe_tests(
-        job.layout, test.generator, job.data, job.seed, per_class=test.per_class, without=used
+        job.layout, test.generator, job.data, job.seed, per_class=test.per_class, without=job.validated
     )
     if recipe.identity != test.identity:
         raise ValueError(f"this node has other images of {test.generator} under {job.layout.root}")

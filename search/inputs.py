@@ -1,7 +1,7 @@
 """The images of a run: which root, whether they are there, and making them ready."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -86,8 +86,12 @@ def check_inputs(space: Space, generators: Sequence[str]) -> None:
             choose_images(layout, name, split, count, space.search.seed, space.data.real_size)
 
 
-def check_tests(space: Space) -> None:
+def check_tests(space: Space, validated: Iterable[str] = ()) -> None:
     """Refuse a data root without the images that the finalists of a search are to be tested on.
+
+    Args:
+        space: Of the search.
+        validated: Images that searches chose by which this one learns from, relative to the data root.
 
     Raises:
         ValueError: With what is missing and what to do.
@@ -98,7 +102,7 @@ def check_tests(space: Space) -> None:
     searched, sealed = catalog.expand(space.protocol.search), catalog.expand(space.protocol.sealed)
     try:
         layout, seed = find_images(space, (*searched, *sealed)), space.search.seed
-        used = list_validation(layout, searched, data, seed)
+        used = list_validation(layout, searched, data, seed) | {layout.root / name for name in validated}
         for name in (*searched, *sealed):
             describe_tests(layout, name, data, seed, per_class=count, without=used)
     except ValueError as error:

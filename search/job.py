@@ -43,6 +43,7 @@ class Job:
         seed: Seed of the search.
         identities: `Recipe.identity` of the images of each generator, split and seed, where the search began.
         board: Folder for TensorBoard.
+        validated: Images that this search, or one that it learnt from, chose by: never tested on.
     """
 
     run_dir: Path
@@ -57,6 +58,7 @@ class Job:
     seed: int
     identities: Mapping[tuple[str, str, int], str]
     board: Path
+    validated: frozenset[Path]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Going on with a run that was cut off or is to have more trials; beginning one where another has ended."""
+"""Going on with a run that was cut off or is to have more trials."""
 
 import json
 import shutil
@@ -11,15 +11,17 @@ from filelock import FileLock, Timeout
 
 from search.checkpoints import folder_of, newest_whole
 from search.records import LINES, Records
-from search.sections import Choices, Parameter, Value
 from search.space import Space, load_space
 from search.study import restore_study
 
 SPACE, ENVIRONMENT, FINALISTS = "space.yaml", "environment.json", "finalists.json"
 TIMING = "timing.json"
-MAY_CHANGE = ("search.trials", "resources.", "data.root")  # none of these changes what a trial gives
-WARM_SHARE = 4  # one in so many trials is taken over from the run before
-Configuration = dict[str, Value]
+MAY_CHANGE = (
+    "search.trials",
+    "resources.",
+    "data.root",
+    "data.max_bad_share",
+)  # none of these changes what a trial gives
 
 
 def read_resumed(
@@ -155,61 +157,3 @@ def write_json(path: Path, content: object) -> None:
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     partial.replace(path)
-
-
-def read_taken_over(run_dir: Path) -> tuple[list[Configuration], list[str]]:
-    """Return what a run that is resumed had taken over from another: configurations, opened generators."""
-    environment = json.loads((run_dir / ENVIRONMENT).read_text(encoding="utf-8"))
-    taken = environment.get("warm_start", {})
-    return taken.get("first", []), taken.get("opened", [])
-
-
-def read_opened(run_dir: Path) -> list[str]:
-    """Return the sealed generators that a run, or one that it was warm-started from, has opened."""
-    path = run_dir / FINALISTS
-    summary = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    opened = (summary.get("seal") or {}).get("generators", [])
-    before = read_taken_over(run_dir)[1] if (run_dir / ENVIRONMENT).exists() else []
-    return list(dict.fromkeys([*before, *opened]))
-
-
-def take_over(run_dir: Path, space: Space) -> list[Configuration]:
-    """Choose what a new search tries first: the best configurations of another run that this space allows.
-
-    They are run again: values of another space, or of other images, cannot be compared.
-
-    Raises:
-        ValueError: If there is no run, or it completed no configuration that this space allows.
-    """
-    if not (run_dir / SPACE).is_file():
-        raise ValueError(f"--warm-start: {run_dir} holds no run: it lacks {SPACE}")
-    before = load_space(run_dir / SPACE)
-    records = Records(run_dir, before.search.objective, before.training.epochs)
-    done = [r for r in records.in_order() if r.state == "completed" and r.role == "searched"]
-    done.sort(key=lambda record: -record.value(records.objective))
-    allowed = [record.config for record in done if _allows(space, record.config)]
-    if not allowed:
-        raise ValueError(
-            f"--warm-start: of {len(done)} completed configurations in {run_dir} this space allows none"
-        )
-    unique = {json.dumps(config, sort_keys=True): config for config in allowed}
-    return list(unique.values())[: max(1, space.search.trials // WARM_SHARE)]
-
-
-def _allows(space: Space, config: Configuration) -> bool:
-    """Whether a trial of the space could have these values, and no others are left to draw."""
-    wanted = {
-        name
-        for name, parameter in space.parameters.items()
-        if all(config.get(other) in values for other, values in (parameter.when or {}).items())
-    }
-    return set(config) == wanted and all(_within(space.parameters[name], config[name]) for name in wanted)
-
-
-def _within(parameter: Parameter, value: Value) -> bool:
-    if isinstance(parameter, Choices):
-        return value in parameter.choices
-    if isinstance(value, bool | str) or not parameter.low <= value <= parameter.high:
-        return False
-    steps = (value - parameter.low) / parameter.step if parameter.step else 0.0
-    return abs(steps - round(steps)) < 1e-9 and (parameter.type == "float" or float(value).is_integer())

@@ -19,10 +19,11 @@ from search.cluster_checks import check_cluster
 from search.dry_run import print_plan
 from search.errors import disk_is_full, keep_traceback, one_line
 from search.inputs import choose_root
-from search.resume import read_opened, read_resumed, read_taken_over, take_over
+from search.resume import read_resumed
 from search.session import conclude, execute
 from search.space import MINI, Space, load_space
 from search.storage import SCHEME, Mirror, fetch, kept_up
+from search.warm_start import TakenOver, read_taken_over, take_over
 
 DESCRIPTION = """\
 Search frequency augmentation and freeze depth for detectors of generated images that hold up on generators
@@ -156,9 +157,9 @@ def check_new(arguments: argparse.Namespace) -> Checked:
     """
     space = read_space(arguments)
     before = arguments.warm_start
-    first, opened = (take_over(before, space), read_opened(before)) if before else ([], [])
+    taken = take_over(before, space) if before else TakenOver()
     run_dir = new_run_dir(arguments.out, space)
-    return check(space, run_dir, arguments.address, steps=_steps(arguments), first=first, opened=opened)
+    return check(space, run_dir, arguments.address, steps=_steps(arguments), taken=taken)
 
 
 def _steps(arguments: argparse.Namespace) -> tuple[Step, ...]:
@@ -178,18 +179,17 @@ def check_resumed(arguments: argparse.Namespace, console: Console) -> Checked:
     space, changed = read_resumed(run_dir, arguments.space, _overrides(arguments, root))
     for line in changed:
         console.print(f"changed: {line}", markup=False)
-    first, opened = read_taken_over(run_dir)
-    steps = _steps(arguments)
-    return check(space, run_dir, arguments.address, steps=steps, resumed=True, first=first, opened=opened)
+    taken, steps = read_taken_over(run_dir), _steps(arguments)
+    return check(space, run_dir, arguments.address, steps=steps, resumed=True, taken=taken)
 
 
 def tell_opened(checked: Checked, console: Console) -> None:
     """Say which of the sealed generators are so in name only."""
-    opened = [name for name in checked.protocol.sealed if name in checked.opened]
+    opened = [name for name in checked.protocol.sealed if name in checked.taken.opened]
     if opened:
         console.print(
             f"no longer sealed: {', '.join(opened)}: the run that this one takes its first configurations "
-            "from has opened them, so what they say of these is no test of something never seen"
+            "from knew them, so what they say of these is no test of something never seen"
         )
 
 

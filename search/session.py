@@ -9,6 +9,7 @@ from typing import Any
 from ray import tune
 from rich.console import Console
 
+from genimage_core.data.images import list_validation
 from genimage_core.detectors.info import CheckpointInfo
 from reports.model_card import write_card
 from reports.render import write_report
@@ -19,6 +20,7 @@ from search.checks import Checked
 from search.cluster import ResourcePlan
 from search.display import Display
 from search.environment import command_line, describe_run
+from search.errors import keep_traceback, one_line
 from search.final_scores import open_seal, score_finalists
 from search.final_training import finalists_part
 from search.finalists import (
@@ -50,8 +52,10 @@ from search.scheduler import Deadline
 from search.space import dump_space
 from search.trial import DetectorTrial
 from search.tuning import run_parts, search_part
+from search.warm_start import keep_taken_over
 from search.winner import keep_finalist, keep_winner
 
+BROKEN_OFF = "interrupted"
 NO_FINALISTS = "no finalists: the search completed no configuration, or not the baseline"
 
 
@@ -63,11 +67,13 @@ class Searched:
         records: Every trial.
         interrupted: Whether the user ended it.
         full: Whether it ended because the disk has no more room.
+        untested: Why its finalists could not be tested; empty if nothing went wrong there.
     """
 
     records: Records
     interrupted: bool
     full: bool
+    untested: str = ""
 
 
 def execute(
@@ -94,9 +100,8 @@ def execute(
         if part := _begin(checked, job, plan, inputs, records, deadline, console):
             trainable = tune.with_parameters(DetectorTrial, job=job, space=space, shape=plan.shape)
             run_parts(part, trainable, space.search.trials + count_trainings(space), deadline)
-        if not (deadline.called or deadline.full):
-            _open_seal(checked, job, plan, inputs, console)
-    return Searched(records, deadline.called, deadline.full)
+        untested = "" if deadline.called or deadline.full else _try_tests(checked, job, plan, inputs, console)
+    return Searched(records, deadline.called or untested == BROKEN_OFF, deadline.full, untested)
 
 
 def _begin(
@@ -125,7 +130,7 @@ def _begin(
     display = Display(records, space.search.trials, deadline.at, console)
     monitor = Monitor(records, Board(job.board), display, deadline, keep_best)
     room = Capacity(plan.shape, plan.concurrent, space.search.trials, monitor.note_room)
-    return search_part(space, deadline, monitor, room, first=checked.first, then=finalists)
+    return search_part(space, deadline, monitor, room, first=checked.taken.first, then=finalists)
 
 
 def _choose(checked: Checked, inputs: Inputs, records: Records, console: Console) -> Summary | None:
@@ -137,12 +142,24 @@ def _choose(checked: Checked, inputs: Inputs, records: Records, console: Console
         space,
         records,
         sealed=checked.protocol.sealed,
-        opened_before=checked.opened,
+        opened_before=checked.taken.opened,
         simulated=inputs.simulated,
     )
     said = describe_finalists(summary) if summary else NO_FINALISTS
     console.print(said, markup=False)
     return summary
+
+
+def _try_tests(checked: Checked, job: Job, plan: ResourcePlan, inputs: Inputs, console: Console) -> str:
+    """Test the finalists; if that cannot be, say why: the search is to have its report all the same."""
+    try:
+        _open_seal(checked, job, plan, inputs, console)
+    except KeyboardInterrupt:
+        return BROKEN_OFF
+    except ValueError as error:
+        log = keep_traceback(error, checked.run_dir)
+        return f"{one_line(error)} (details: {log})"
+    return ""
 
 
 def _open_seal(checked: Checked, job: Job, plan: ResourcePlan, inputs: Inputs, console: Console) -> None:
@@ -172,9 +189,7 @@ def _open_records(
             tabulate_images(inputs.layout, inputs.searched(checked.protocol.search), inputs.bad, "val"),
             run_dir / SCORES / IMAGES,
         )
-        before = {"first": list(checked.first), "opened": list(checked.opened)}
-        taken_over = {"warm_start": before} if checked.first else {}
-        write_json(run_dir / ENVIRONMENT, {**description, **taken_over})
+        write_json(run_dir / ENVIRONMENT, {**description, **keep_taken_over(checked.taken, run_dir)})
     (run_dir / SPACE).write_text(dump_space(space), encoding="utf-8")
     records = Records(run_dir, space.search.objective, space.training.epochs)
     if checked.searches and checked.resumed:
@@ -205,11 +220,17 @@ def conclude(checked: Checked, searched: Searched, console: Console) -> int:
         console.print(f"no trial completed; the logs are in {run_dir / 'logs'}")
     if searched.full:
         console.print(f"make room on the disk of {run_dir}, then go on with --resume {run_dir}")
-    return 130 if searched.interrupted else 0 if records.best and not searched.full else 1
+    if searched.untested:
+        console.print(f"the finalists are not tested: {searched.untested}", markup=False)
+        console.print(f"go on with it: --finalists-only {run_dir}", markup=False)
+    if searched.interrupted:
+        return 130
+    return 1 if searched.full or searched.untested or records.best is None else 0
 
 
 def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Console) -> Job:
-    space = checked.space
+    space, layout = checked.space, inputs.layout
+    validated = list_validation(layout, checked.protocol.search, space.data, space.search.seed)
     bases = {
         name: _make_ready(checked, base, place, inputs, plan, console)
         for place, (name, base) in enumerate(checked.bases.items())
@@ -217,7 +238,7 @@ def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Co
     return Job(
         run_dir=checked.run_dir,
         cache=checked.cache,
-        layout=inputs.layout,
+        layout=layout,
         search=checked.protocol.search,
         folds=checked.protocol.folds,
         data=space.data,
@@ -227,6 +248,7 @@ def _build_job(checked: Checked, inputs: Inputs, plan: ResourcePlan, console: Co
         seed=space.search.seed,
         identities={(*of, space.search.seed): identity for of, identity in inputs.identities.items()},
         board=checked.run_dir / "tensorboard",
+        validated=validated | {layout.root / name for name in checked.taken.validated},
     )
 
 

@@ -17,10 +17,10 @@ from search.errors import disk_is_full, one_line
 from search.forgetting import Forget
 from search.monitor import Monitor
 from search.relay import Part, Relay, RelayMonitor, RelayScheduler, RelaySearch, nothing
-from search.resume import Configuration
 from search.scheduler import Deadline, build_scheduler
 from search.searcher import StudySearch
 from search.space import Space
+from search.warm_start import Configuration
 
 RETRIES = 2
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from genimage_core.data.images import describe_images
+from genimage_core.data.images import describe_images, list_validation
 from genimage_core.data.layout import CLASS_FOLDERS, SPLITS, find_layout
 from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.generators import GENIMAGE
@@ -55,6 +55,7 @@ def make_job(folder: Path, space: Space) -> Job:
             for split in SPLITS
         },
         board=run_dir / "tensorboard",
+        validated=list_validation(layout, protocol.search, data, seed),
     )
 
 

@@ -207,6 +207,7 @@ def test_every_generator_has_its_own_test(run):
             for logits in (tested.candidate, tested.baseline)
         )
         net = np.bincount(tested.images.clusters[inside], one.astype(float) - other)
+        assert of_generator.adjusted >= of_generator.comparison.p_value > 0
         test = of_generator.mcnemar
         assert (test.wins, test.losses) == ((net > 0).sum(), (net < 0).sum())
         assert test.p_value == pytest.approx(binomtest(test.wins, test.wins + test.losses).pvalue)

@@ -69,8 +69,15 @@ def test_the_page_is_well_formed_and_loads_nothing(files):
     assert not {"script", "link", "iframe", "object", "image"} & set(page.tags)
     assert "img" not in page.tags, "of this run no pictures were kept"
     assert not re.search(r"https?:|@import|//\w", files["index.html"])
-    assert all(value.startswith("#") for _, key, value in page.attributes if key in ("href", "src"))
+    links = {value for _, key, value in page.attributes if key in ("href", "src") and value[0] != "#"}
+    assert links == {"../best.yaml", "report.md", "report.json"}
     assert all(value.startswith("url(#") or "url(" not in value for _, _, value in page.attributes if value)
+
+
+def test_the_contents_lead_to_every_section(files):
+    contents = files["index.html"].partition("<nav")[2].partition("</nav>")[0]
+    linked = re.findall(r'href="#(.*?)">(.*?)<', contents)
+    assert linked == re.findall(r'<h2 id="(.*?)">(.*?)<', files["index.html"]) and len(linked) == 10
 
 
 def test_ids_are_unique_and_references_resolve(files):
@@ -110,7 +117,8 @@ def test_the_page_says_what_it_must(files):
     order = ("The winner", "Across generators", "Trained anew", "Robustness", "What mattered",
              "How the search went", "What the augmentation does", "Audit of the data", "Limits",
              "Reproduce")  # fmt: skip
-    places = [files["index.html"].index(f"<h2>{title}") for title in order]
+    body = files["index.html"].partition("</nav>")[2]
+    places = [body.index(f">{title}") for title in order]
     assert places == sorted(places)
     titles = re.findall(r"^## (.*)$", files["report.md"], flags=re.M)
     assert [title.partition(":")[0] for title in titles] == list(order)
@@ -141,7 +149,7 @@ def test_json_holds_every_table(run, files):
     report = build(read_run(run))
     assert loaded == json.loads(
         json.dumps(
-            {"$schema": SCHEMA_NAME, "schema": 3, **asdict(report), "evidence": None, "robustness": []}
+            {"$schema": SCHEMA_NAME, "schema": 4, **asdict(report), "evidence": None, "robustness": []}
         )
     )
     assert loaded["best"]["trial"] == 7
@@ -169,7 +177,9 @@ def test_hostile_names_stay_text(tmp_path):
     }
     written = rendered(write_run(tmp_path, [trial(0, 0.6), record, failed], **changes))
     page = Page(written["index.html"])
-    assert "script" not in page.tags and "a" not in page.tags
+    assert "script" not in page.tags
+    links = [value for _, key, value in page.attributes if key == "href" and value[0] != "#"]
+    assert links == ["report.md", "report.json"]
     assert HOSTILE in "".join(page.text)
     outside_code = re.sub(r"^    .*$", "", written["report.md"], flags=re.M)
     assert "<script" not in outside_code

@@ -96,7 +96,7 @@ def test_what_the_runs_are_there_for_is_in_their_reports(tmp_path):
     [
         (lambda report: report.pop("verdict"), []),
         (lambda report: report.update(more=1), []),
-        (lambda report: report.update(schema=2), ["schema"]),
+        (lambda report: report.update(schema=3), ["schema"]),
         (lambda report: report["trials"][0].update(state="running"), ["trials", 0, "state"]),
         (lambda report: report["trials"][0].pop("error"), ["trials", 0]),
         (lambda report: report["baseline"].update(in_domain=1.5), ["baseline"]),

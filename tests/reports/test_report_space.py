@@ -37,11 +37,12 @@ def test_numbers_words_and_what_is_missing_are_drawn(tmp_path):
 
 def test_places_on_an_axis(tmp_path):
     rows = [row for row in report_of(tmp_path, WORDS).trials if row.role == "searched"]
-    heights = [space_figures._height(rows, "noise_scale", row.config["noise_scale"]) for row in rows]
+    heights = [space_figures._height(rows, "noise_scale", row.config["noise_scale"], False) for row in rows]
     assert heights == pytest.approx([0.0, 1.0, 0.5])
-    assert space_figures._height(rows, "mask_kind", "none") == 0.0
-    assert space_figures._height(rows, "mask_kind", "ring") == 1.0
-    assert math.isnan(space_figures._height(rows, "mask_kind", None))
+    assert space_figures._height(rows, "noise_scale", math.sqrt(0.03), True) == pytest.approx(0.5)
+    assert space_figures._height(rows, "mask_kind", "none", False) == 0.0
+    assert space_figures._height(rows, "mask_kind", "ring", False) == 1.0
+    assert math.isnan(space_figures._height(rows, "mask_kind", None, False))
     assert space_figures._ends(rows, "noise_scale") == ("0.1", "0.3")
 
 

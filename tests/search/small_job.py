@@ -2,7 +2,7 @@
 
 import torch
 
-from genimage_core.data.images import describe_images
+from genimage_core.data.images import describe_images, list_validation
 from genimage_core.data.layout import SPLITS, find_layout
 from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.policy import FrequencyPolicy
@@ -35,6 +35,7 @@ def make_job(root, folder):
         seed=0,
         identities=identities(layout, data),
         board=folder / "run" / "tensorboard",
+        validated=list_validation(layout, PROTOCOL.search, data, 0),
     )
 
 

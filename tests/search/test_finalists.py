@@ -22,7 +22,7 @@ from search.finalists import (
 from search.fixed_search import FixedSearch, unfinished
 from search.image_scores import keep_scores, read_logits, tabulate_logits, write_logits
 from search.records import METRICS, Records
-from search.resume import ENVIRONMENT, FINALISTS, read_opened, read_resumed, read_taken_over
+from search.resume import ENVIRONMENT, FINALISTS, read_resumed
 from search.scheduler import Deadline
 from search.space import Space, dump_space
 from search.winner import keep_finalist
@@ -192,17 +192,6 @@ def test_what_became_of_the_trainings_is_noted(summary, inner):
         play(inner, number, 0.5)
     note_runs(summary, trainings_of(summary), inner)
     assert can_be_compared(summary)
-
-
-def test_a_search_that_begins_where_a_seal_was_opened_is_told(records, summary):
-    run_dir = records.run_dir
-    assert read_opened(run_dir) == []
-    open_seal(run_dir, summary, ["python"])
-    assert read_opened(run_dir) == ["vqdm"]
-    taken = {"warm_start": {"first": [{"noise_scale": 0.2}], "opened": ["glide", "vqdm"]}}
-    (run_dir / ENVIRONMENT).write_text(json.dumps(taken))
-    assert read_opened(run_dir) == ["glide", "vqdm"]
-    assert read_taken_over(run_dir) == ([{"noise_scale": 0.2}], ["glide", "vqdm"])
 
 
 def test_a_search_whose_finalists_are_chosen_takes_no_more_trials(records, summary):

@@ -56,3 +56,19 @@ def test_why_a_trial_failed_is_still_told(trial):
     failure = {OBJECTIVE: float("nan"), "epoch": 1, "done": True, "error": "no room", "story": "long"}
     Forget(OBJECTIVE).on_trial_result(0, [], trial, failure)
     assert failure["error"] == "no room" and "story" not in failure
+
+
+def test_trials_that_have_ended_leave_the_list_but_the_newest_and_what_is_under_way():
+    trials = [
+        Trial("trainable", stub=True, config={"number": n}, evaluated_params={"a": 1}) for n in range(5)
+    ]
+    for trial, status in zip(
+        trials, ("TERMINATED", "RUNNING", "ERROR", "TERMINATED", "TERMINATED"), strict=True
+    ):
+        trial.status = status
+    trials[3].temporary_state.saving_to = object()
+    ended, running, failed, saving, newest = trials
+    Forget(OBJECTIVE).on_step_end(0, trials)
+    assert trials == [running, saving, newest]
+    assert ended.config == failed.evaluated_params == {} and ended.is_finished()
+    assert saving.config == {"number": 3} and newest.evaluated_params == {"a": 1}

@@ -6,10 +6,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from search import resume
 from search.checkpoints import folder_of, partial_folder, seal, secure
 from search.records import METRICS, Records
-from search.resume import read_resumed, reopen, require_same, sole_writer, take_over, write_json
+from search.resume import read_resumed, reopen, require_same, sole_writer, write_json
 from search.scheduler import Deadline
 from search.searcher import StudySearch
 from search.space import dump_space, load_space
@@ -288,47 +287,3 @@ def test_two_searches_never_write_into_one_run(run_dir):
         other.kill()
     with sole_writer(run_dir):
         pass
-
-
-def completed(search, value):
-    config = search.begin()
-    search.end(config["number"], search.tell(config["number"], 2, value))
-    return config["params"]
-
-
-def test_the_best_configurations_that_a_space_allows_are_taken_over(run_dir, tmp_path):
-    search = Search(run_dir)
-    configs = [completed(search, 0.5 + number / 100) for number in range(8)][1:]
-    space = load_space(run_dir / "space.yaml")
-    assert take_over(run_dir, space) == [configs[-1], configs[-2]]  # a quarter of eight trials
-    (tmp_path / "narrow.yaml").write_text((SPACE % tmp_path).replace("[none, ring]", "[ring, low_pass]"))
-    narrow = load_space(tmp_path / "narrow.yaml")
-    allowed = [config for config in configs if config["mask_kind"] == "ring"]
-    assert 0 < len(allowed) < len(configs)
-    assert take_over(run_dir, narrow) == allowed[::-1][:2]
-    (tmp_path / "none.yaml").write_text(
-        (SPACE % tmp_path).replace("low: 0.1, high: 1.0", "low: 1.5, high: 2.0")
-    )
-    with pytest.raises(ValueError, match="of 7 completed configurations"):
-        take_over(run_dir, load_space(tmp_path / "none.yaml"))
-
-
-@pytest.mark.parametrize(
-    ("entry", "value", "within"),
-    [
-        ({"low": 0.1, "high": 0.5}, 0.5, True),
-        ({"low": 0.1, "high": 0.5}, 0.51, False),
-        ({"low": 0.1, "high": 0.5, "step": 0.2}, 0.3, True),
-        ({"low": 0.1, "high": 0.5, "step": 0.2}, 0.2, False),
-        ({"low": 0, "high": 4, "type": "int"}, 3, True),
-        ({"low": 0, "high": 4, "type": "int"}, 3.5, False),
-        ({"low": 0, "high": 4, "type": "int"}, "none", False),
-        ({"choices": ["none", "ring"]}, "ring", True),
-        ({"choices": ["none", "ring"]}, "low_pass", False),
-    ],
-)
-def test_values_within_a_range(entry, value, within):
-    from search.space import Choices, Range
-
-    parameter = Choices(**entry) if "choices" in entry else Range(**entry)
-    assert resume._within(parameter, value) is within
