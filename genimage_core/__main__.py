@@ -1,11 +1,11 @@
-"""`python -m genimage_core {data,augment,train,baseline,evaluate,predict,analyse} …`: all without Ray."""
+"""`python -m genimage_core {data,augment,train,baseline,evaluate,predict,export,analyse} …`, without Ray."""
 
 import argparse
 import sys
 
 from rich.console import Console
 
-from genimage_core.commands import analyse, augment, baseline, data, evaluate, predict, train
+from genimage_core.commands import analyse, augment, baseline, data, evaluate, export, predict, train
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     baseline.add_arguments(commands.add_parser("baseline", help="the paper's tables, trained here"))
     evaluate.add_arguments(commands.add_parser("evaluate", help="score detectors on the images of a root"))
     predict.add_arguments(commands.add_parser("predict", help="real or generated, image by image"))
+    export.add_arguments(commands.add_parser("export", help="a detector as ONNX, compared with PyTorch"))
     analyse.add_arguments(
         commands.add_parser("analyse", help="spectra of reals and fakes; related generators")
     )

@@ -63,7 +63,7 @@ def predict_files(
         batch_size: Images at a time, at most.
     """
     threads = usable_cores()
-    decoded = map_in_threads(partial(_decode, info), found, threads, 2 * batch_size + threads)
+    decoded = map_in_threads(partial(read_pixels, info), found, threads, 2 * batch_size + threads)
     with closing(decoded):  # so that nothing is decoded any more for a caller who stops
         for batch in _growing(decoded, batch_size):
             yield from _score(batch, detector)
@@ -81,8 +81,8 @@ def _growing(decoded: Iterator[tuple[Found, Pixels]], most: int) -> Iterator[lis
         yield batch
 
 
-def _decode(info: CheckpointInfo, found: Found) -> Pixels:
-    """Pixels as evaluation would give them to the detector, or why there are none."""
+def read_pixels(info: CheckpointInfo, found: Found) -> Pixels:
+    """Return pixels as evaluation would give them to the detector, or why there are none; never raises."""
     path, reason = found
     if reason:
         return reason

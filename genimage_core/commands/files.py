@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from genimage_core.cache import cache_folder
+from genimage_core.data.folders import is_folder
 from genimage_core.data.images import count_images
 from genimage_core.data.layout import Layout, find_layout
 from genimage_core.data.mini import MiniSettings, ensure_mini
@@ -19,6 +20,7 @@ from genimage_core.settings import require
 from genimage_core.yaml_files import read_yaml
 
 MINI = "mini"
+WEIGHTS = ".safetensors"
 Report = Callable[[int, int | None], None]  # done, total
 
 
@@ -37,6 +39,24 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def members_of(path: Path) -> list[Path]:
+    """Return the checkpoints that CHECKPOINT names: a file whatever it is called, or all of a folder.
+
+    Raises:
+        ValueError: If the folder holds none, or is the folder of a run.
+    """
+    if not is_folder(path):
+        return [path]
+    if (path / "best").is_dir():  # its only checkpoint is the base that the search started from
+        raise ValueError(f"{path} is the folder of a run; its detectors are in {path / 'best'}")
+    members = sorted(path.glob(f"*{WEIGHTS}"))
+    if not members:
+        raise ValueError(
+            f"{path} holds no checkpoint (*{WEIGHTS}); name a checkpoint, or a folder of them, first"
+        )
+    return members
+
+
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments that say where the images are."""
     parser.add_argument("--data", required=True, metavar="ROOT", help="data root, or mini: the embedded set")
@@ -51,11 +71,15 @@ def open_layout(arguments: argparse.Namespace, console: Console) -> Layout:
     Raises:
         ValueError: If there are none, or a generator is missing.
     """
-    root = Path(arguments.data)
-    if arguments.data == MINI:
-        with progress(console, "making the embedded data set (simulated; once)") as report:
-            root = ensure_mini(cache_folder(), MiniSettings(), report)
-    return find_named(root, arguments)
+    return find_named(root_of(arguments.data, console), arguments)
+
+
+def root_of(data: str, console: Console) -> Path:
+    """Return the path that --data means; the embedded data set is made if that is asked for."""
+    if data != MINI:
+        return Path(data)
+    with progress(console, "making the embedded data set (simulated; once)") as report:
+        return ensure_mini(cache_folder(), MiniSettings(), report)
 
 
 def is_embedded(arguments: argparse.Namespace) -> bool:

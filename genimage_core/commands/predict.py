@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 
+from genimage_core.commands.files import WEIGHTS, members_of
 from genimage_core.commands.predict_print import FORMATS, Write, describe, writer
-from genimage_core.data.folders import is_folder
 from genimage_core.data.walk import find_images
 
 if TYPE_CHECKING:
     from genimage_core.prediction import Prediction
-
-WEIGHTS = ".safetensors"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,24 +86,13 @@ def split_paths(first: Path, others: Sequence[Path]) -> tuple[list[Path], list[P
         ValueError: If the folder holds no checkpoint, a checkpoint comes late, or nothing is to be scored.
     """
     count = next((i for i, path in enumerate(others) if path.suffix != WEIGHTS), len(others))
-    checkpoints, paths = [*_members(first), *others[:count]], list(others[count:])
+    checkpoints, paths = [*members_of(first), *others[:count]], list(others[count:])
     if not paths:
         raise ValueError("PATH is missing: name files or folders of images after the checkpoints")
     late = [path for path in paths if path.suffix == WEIGHTS]
     if late:
         raise ValueError(f"{late[0]} is a checkpoint; name it before what is to be scored, here {paths[0]}")
     return checkpoints, paths
-
-
-def _members(path: Path) -> list[Path]:
-    if not is_folder(path):
-        return [path]
-    if (path / "best").is_dir():  # its only checkpoint is the base that the search started from
-        raise ValueError(f"{path} is the folder of a run; its detectors are in {path / 'best'}")
-    members = sorted(path.glob(f"*{WEIGHTS}"))
-    if not members:
-        raise ValueError(f"{path} holds no checkpoint (*{WEIGHTS}); CHECKPOINT comes first, then the images")
-    return members
 
 
 def _opened(out: Path | None) -> "nullcontext[TextIO] | TextIO":

@@ -60,7 +60,7 @@ class _Embedding(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         patches = self.patch_embed(images)
-        tokens = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], 1)
+        tokens = torch.cat([self.cls_token.expand(patches.shape[0], -1, -1), patches], 1)
         placed: Tensor = tokens + self.pos_embed
         return placed
 

@@ -73,7 +73,7 @@ class LocalStatistics(nn.Module):
             logarithm = (self.transform @ windows).abs().add(FLOOR).log10()
             filters = (self.bands + _signed(self.learnt)) / self.bands.sum(1, keepdim=True)
             rows = (images.shape[2] + 2 * PADDING - WINDOW) // STRIDE + 1
-            return (filters @ logarithm).view(len(images), STATISTICS, rows, -1)
+            return (filters @ logarithm).view(images.shape[0], STATISTICS, rows, -1)
 
 
 class FrequencyStreams(nn.Module):
