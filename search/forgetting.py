@@ -57,3 +57,4 @@ def _strip(trial: Trial) -> None:
     trial.evaluated_params.clear()
     trial.run_metadata = type(trial.run_metadata)()
     trial.placement_group_factory = trial.storage = None
+    trial._default_result_or_future = None  # a reference to an object that Ray would keep for it
