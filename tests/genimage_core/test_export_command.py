@@ -63,6 +63,7 @@ def test_the_file_scores_as_predict_does(capsys, images, tmp_path):
     assert json.loads(session.get_modelmeta().custom_metadata_map["temperature"]) == [0.1, 0.2]
 
 
+@pytest.mark.slow
 def test_several_checkpoints_may_be_named(capsys, checkpoint, tmp_path):
     other = save(tmp_path / "adm.safetensors", 3, generators=("adm",), temperature=None, simulated=True)
     said = run(capsys, checkpoint, other, "--out", tmp_path / "a.onnx", "--images", 2).out
@@ -80,6 +81,7 @@ def test_that_no_image_was_given_is_said(capsys, checkpoint, tmp_path):
     assert "3 images of random pixels, not of --data" in said
 
 
+@pytest.mark.slow
 def test_as_many_images_as_are_asked_for_are_drawn_and_bad_ones_told(capsys, checkpoint, images, tmp_path):
     said = run(capsys, checkpoint, "--out", tmp_path / "a.onnx", "--data", images, "--images", 4)
     assert f"4 images of {images}" in said.out
@@ -88,6 +90,7 @@ def test_as_many_images_as_are_asked_for_are_drawn_and_bad_ones_told(capsys, che
     assert f"6 images of {images}" in said.out and said.err == f"left out: {images / 'bad.png'}: zero bytes\n"
 
 
+@pytest.mark.slow
 def test_what_differs_is_not_kept_and_what_was_there_is(capsys, checkpoint, tmp_path, monkeypatch):
     out = tmp_path / "out" / "a.onnx"
     run(capsys, checkpoint, "--out", out, "--images", 2)

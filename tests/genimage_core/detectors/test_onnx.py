@@ -91,6 +91,7 @@ def test_any_batch_goes_in_and_logit_and_probability_come_out(exported, swin, co
     assert probabilities == pytest.approx(1 / (1 + np.exp(-expected)), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_the_mean_of_calibrated_logits(tmp_path, swin):
     other, images = trained("swin_nano", 32, seed=1), pictures(4, 32)
     write_onnx(tmp_path / "a.onnx", Ensemble([swin, other], [2.0, 4.0]), INFO, [2.0, 4.0])
@@ -116,6 +117,7 @@ def test_the_metadata_say_what_it_is(exported):
     assert "RGB in [0, 1]" in session.get_modelmeta().description
 
 
+@pytest.mark.slow
 def test_without_a_temperature_none_is_named(tmp_path, swin):
     session = write(tmp_path / "a.onnx", swin, replace(INFO, temperature=None), None)
     assert session.get_modelmeta().custom_metadata_map["temperature"] == "null"
@@ -130,6 +132,7 @@ def test_the_file_is_whole_and_tells_no_path_of_the_machine(exported):
     assert b".py" not in content
 
 
+@pytest.mark.slow
 def test_the_same_detector_gives_the_same_file(exported, swin, tmp_path):
     write(tmp_path / "again.onnx", swin)
     assert (tmp_path / "again.onnx").read_bytes() == exported.read_bytes()
