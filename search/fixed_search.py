@@ -69,7 +69,7 @@ class FixedSearch:
         training = self._ahead.popleft()
         record = self._records.trials.get(training.number)
         if record is None:
-            said = {"finalist": training.finalist, "seed": training.draw}
+            said = {"finalist": training.finalist, "seed": training.draw, **training.params}
             record = self._records.begin(training.number, training.role, said)
         self._under_way.add(trial_id)
         return {

@@ -23,6 +23,7 @@ BENCHMARKS: Mapping[str, tuple[str, Sequence[str]]] = {
     "goodput": ("goodput", ()),
     "goodput_one_epoch": ("goodput", ("--epochs", "1")),
     "waiting": ("waiting", ()),
+    "cost": ("cost", ()),
     "time_to_good": ("time_to_good", ()),
     "step": ("step", ()),
     "augment": ("augment", ()),

@@ -20,6 +20,12 @@ FOLDS, TRIALS, EPOCHS = 8, 64, 3
 FINALISTS, SEEDS = 4, 5  # three and the baseline
 GPUS = (1, 8, 64)
 STORED = 224 + 32  # pixels a side in the decoded cache: image and margin
+GROWTH = {
+    "images": "training images of each class (an epoch, two folds)",
+    "folds": "folds, each tested on as many generators (an epoch)",
+    "trials": "trials (CPU of the driver)",
+    "workers": "workers side by side (a search of twelve trials that sleep)",
+}
 TEMPLATE = Path(__file__).with_name("scale.md.j2")
 RATE = 649.0
 RATE_SOURCE = (
@@ -39,6 +45,7 @@ class Measured:
         beyond_s: Seconds of a trial beyond its training.
         efficiency: Lowest share of the groups' time that trials side by side made use of.
         driver_s: CPU seconds of the driver a trial.
+        growth: How seconds grow: what with, seconds by number, exponent.
     """
 
     index_rate: float
@@ -46,6 +53,7 @@ class Measured:
     beyond_s: float
     efficiency: float
     driver_s: float
+    growth: tuple[tuple[str, dict[str, float], float], ...]
 
 
 @dataclass(frozen=True)
@@ -84,9 +92,9 @@ def main() -> None:
 
 def read(folder: Path) -> Measured:
     """Pick what counts out of the other benchmarks' files."""
-    index, data, waiting, driver = (
+    index, data, waiting, driver, cost = (
         json.loads((folder / f"{name}.json").read_text())
-        for name in ("index_memory", "data", "waiting", "driver")
+        for name in ("index_memory", "data", "waiting", "driver", "cost")
     )
     side_by_side: list[dict[str, Any]] = waiting["layouts"]
     return Measured(
@@ -95,6 +103,7 @@ def read(folder: Path) -> Measured:
         beyond_s=max(layout["beyond_sleep_s_per_trial"] for layout in side_by_side),
         efficiency=min(layout["efficiency"] for layout in side_by_side if layout["groups"] > 1),
         driver_s=driver["driver_cpu_s_per_trial"],
+        growth=tuple((title, cost[key]["seconds"], cost[key]["exponent"]) for key, title in GROWTH.items()),
     )
 
 

@@ -1,5 +1,6 @@
 """A small search on random images, for what is measured about searches."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,25 @@ from genimage_core.generators import GENIMAGE
 from search.job import Job, ReadyBase
 from search.space import Space, build_protocol
 
-GENERATORS = ("sd14", "biggan")
 SIZE = 32
 
 
-def make_space(trials: int, epochs: int, images: int) -> Space:
-    """A space of one parameter over two folds, every trial at full length, `images` of each class."""
+def make_space(
+    trials: int, epochs: int, images: int, *, validation: int | None = None, generators: int = 2
+) -> Space:
+    """A space of one parameter over a fold for each generator, every trial at full length.
+
+    Args:
+        trials: How many.
+        epochs: Of each.
+        images: Of each class, to train on.
+        validation: The same, to validate on; as many if None.
+        generators: How many of GenImage's.
+    """
     return Space(
         name="small",
-        data={"image_size": SIZE, "train_per_class": images, "val_per_class": images},
-        protocol={"search": GENERATORS},
+        data={"image_size": SIZE, "train_per_class": images, "val_per_class": validation or images},
+        protocol={"search": GENIMAGE.names[:generators]},
         detector={"name": "swin_nano", "base": "scratch"},
         training={"epochs": epochs, "batch_size": 16, "learning_rate": 1e-3},
         search={"trials": trials, "scheduler": "none"},
@@ -33,9 +43,10 @@ def make_space(trials: int, epochs: int, images: int) -> Space:
 def make_job(folder: Path, space: Space) -> Job:
     """What workers need for it, random images included; the run directory is made."""
     root, run_dir = folder / "GenImage", folder / "run"
-    _write_images(root, space.data.train_per_class)
+    protocol, data = build_protocol(space, ()), space.data
+    _write_images(root, protocol.search, max(data.train_per_class, data.val_per_class))
     run_dir.mkdir()
-    data, layout, protocol = space.data, find_layout(root, GENERATORS), build_protocol(space, ())
+    layout = find_layout(root, protocol.search)
     seed = space.search.seed
     info = CheckpointInfo(space.detector.name, SIZE, (), "none", True)
     return Job(
@@ -51,7 +62,7 @@ def make_job(folder: Path, space: Space) -> Job:
         seed=seed,
         identities={
             (name, split, seed): describe_images(layout, name, split, data, seed).identity
-            for name in GENERATORS
+            for name in protocol.search
             for split in SPLITS
         },
         board=run_dir / "tensorboard",
@@ -59,9 +70,9 @@ def make_job(folder: Path, space: Space) -> Job:
     )
 
 
-def _write_images(root: Path, images: int) -> None:
+def _write_images(root: Path, generators: Sequence[str], images: int) -> None:
     rng = np.random.default_rng(0)
-    for name in GENERATORS:
+    for name in generators:
         generator = GENIMAGE.get(name)
         for split in SPLITS:
             for label in CLASS_FOLDERS:

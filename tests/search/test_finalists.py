@@ -150,7 +150,7 @@ def test_each_training_is_suggested_once_while_there_is_room(summary, inner):
     assert (first["params"], second["params"]) == ({}, {"noise_scale": 0.2})
     searcher.on_trial_complete("a")
     assert searcher.suggest("c")["number"] == 2
-    assert inner.trials[1].config == {"finalist": "trial_0002", "seed": 0}
+    assert inner.trials[1].config == {"finalist": "trial_0002", "seed": 0, "noise_scale": 0.2}
     for name in "defghi":
         searcher.on_trial_complete(name)
     searcher.on_trial_complete("b")
