@@ -70,7 +70,7 @@ def opened_sentence(names: Sequence[str], catalog: Catalog) -> str:
     if not names:
         return ""
     titles = ", ".join(generator_title(name, catalog) for name in names)
-    return f"A run that this search learnt from had opened the seal of {titles}; no claim rests on them."
+    return f"A run that this search learnt from already knew {titles}; no claim rests on what they say."
 
 
 def base_sentence(kind: str) -> str:

@@ -9,12 +9,12 @@ import pandas as pd
 
 from search.image_scores import IMAGES, SCORES
 from search.records import Records
-from search.resume import ENVIRONMENT, FINALISTS, SPACE
+from search.resume import ENVIRONMENT, FINALISTS, SPACE, write_json
 from search.sections import Choices, Parameter, Value
 from search.space import Space, is_mini, load_space
 
 WARM_SHARE = 4  # one in so many trials is taken over from the run before
-VALIDATED = "validated_before.txt"
+VALIDATED = "validated_before.json"
 Configuration = dict[str, Value]
 
 
@@ -90,7 +90,7 @@ def read_taken_over(run_dir: Path) -> TakenOver:
     path = run_dir / ENVIRONMENT
     environment = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     taken, listed = environment.get("warm_start", {}), run_dir / VALIDATED
-    validated = listed.read_text(encoding="utf-8").splitlines() if listed.exists() else []
+    validated = json.loads(listed.read_text(encoding="utf-8")) if listed.exists() else []
     return TakenOver(tuple(taken.get("first", ())), tuple(taken.get("opened", ())), frozenset(validated))
 
 
@@ -98,8 +98,7 @@ def keep_taken_over(taken: TakenOver, run_dir: Path) -> dict[str, dict[str, Sequ
     """Keep in a run directory what `read_taken_over` returns; what is to be added to `environment.json`."""
     if not taken.first:
         return {}
-    names = "".join(f"{name}\n" for name in sorted(taken.validated))
-    (run_dir / VALIDATED).write_text(names, encoding="utf-8")
+    write_json(run_dir / VALIDATED, sorted(taken.validated))
     return {"warm_start": {"first": list(taken.first), "opened": list(taken.opened)}}
 
 

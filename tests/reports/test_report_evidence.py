@@ -110,7 +110,7 @@ def test_a_seal_that_was_open_before_carries_no_claim(own):
     found = evidence_of(own)
     assert [g.generator for g in found.headline.claim.generators] == ["vqdm"]
     assert found.notes == (
-        "A run that this search learnt from had opened the seal of Midjourney; no claim rests on them.",
+        "A run that this search learnt from already knew Midjourney; no claim rests on what they say.",
     )
     change(own, opened_before=["midjourney", "vqdm"])
     assert [v.claim.part for v in evidence_of(own).verdicts] == ["test"]

@@ -1,5 +1,7 @@
 """What a search takes over from another, and what it must not be tested on."""
 
+import json
+
 import pandas as pd
 import pytest
 from synthetic_epoch import result
@@ -81,9 +83,10 @@ def test_what_the_other_knew_is_sealed_no_more(run_dir, tmp_path):
 
 
 def test_images_that_any_of_them_chose_by_are_remembered(run_dir, tmp_path):
-    (run_dir / "validated_before.txt").write_text("glide/val/ai/9.png\n")
+    odd = "glide/val/ai/9\u2028\n.png"
+    (run_dir / "validated_before.json").write_text(json.dumps([odd]))
     taken = take_over(run_dir, space_of(tmp_path))
-    assert taken.validated == {"adm/val/ai/1.png", "adm/val/nature/2.png", "glide/val/ai/9.png"}
+    assert taken.validated == {"adm/val/ai/1.png", "adm/val/nature/2.png", odd}
     new = tmp_path / "new"
     new.mkdir()
     write_json(new / "environment.json", {"trials": 8, **keep_taken_over(taken, new)})
