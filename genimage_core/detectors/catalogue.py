@@ -1,7 +1,9 @@
 """What is known of every detector without building it: source, sizes, weights, how its authors train it.
 
 Where a public implementation leaves a choice, GenImage's copy is followed; what differs from it is said in
-the file of the detector. Torch-free, so that a space file can be checked at once.
+the file of the detector. The loss is the binary cross-entropy of one logit for all; authors with two logits
+(Spec, F3Net's copy, GramNet) have the same loss, of the difference of theirs. Torch-free, so that a space
+file can be checked at once.
 """
 
 from collections.abc import Mapping
@@ -100,13 +102,7 @@ DETECTORS: Mapping[str, DetectorSpec] = MappingProxyType(
             "Liu et al., Global Texture Enhancement for Fake Face Detection, CVPR 2020",
             _RESNET_PARTS,
             "timm/resnet18.tv_in1k",
-            {
-                "optimizer": "adam",
-                "learning_rate": 1e-5,
-                "weight_decay": 1e-4,
-                "dropout": 0.5,
-                "batch_size": 14,
-            },
+            _GRAMNET_TRAINING,
         ),
     }
 )

@@ -12,11 +12,8 @@ import search  # noqa: F401  # before Ray, which would start every process with 
 
 import argparse
 import itertools
-import json
 import os
-import platform
 import resource
-import sys
 import tempfile
 import time
 from dataclasses import asdict
@@ -38,6 +35,8 @@ from search.scheduler import Deadline
 from search.space import Space
 from search.study import STATES
 from search.tuning import run_parts, search_part
+from tests.benchmarks.machine import describe_machine
+from tests.benchmarks.results import publish, quartiles
 
 EPOCHS = 3
 GENERATORS = ("sd14", "glide", "biggan", "adm")
@@ -109,25 +108,24 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="driver-") as folder:
         result = measure(Path(folder) / "run", arguments.trials)
-    text = json.dumps(result, indent=1)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
+    publish(result, arguments.out)
 
 
 def measure(run_dir: Path, trials: int) -> dict[str, Any]:
     """Run a search and sum up what it cost."""
+    machine = describe_machine()
     with ray_session(None, run_dir):
         started, cpu_before = time.time(), time.process_time()
         records = run(run_dir, trials)
         wall_s, cpu_s = time.time() - started, time.process_time() - cpu_before
     return {
         "command": f"python -m tests.benchmarks.driver --trials {trials}",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}, shared",
+        "machine": machine,
         "trials": trials,
         "epochs": sum(record.reached for record in records.in_order()),
         "wall_s_per_trial": wall_s / trials,
         "driver_cpu_s_per_trial": cpu_s / trials,
+        "driver_cpu_s_of_a_trial": quartiles([b - a for a, b in itertools.pairwise(records.cpu_s)]),
         "driver_cpu_s_per_trial_by_quarter": _quarters(records.cpu_s),
         "memory_mb": {
             "after_200_trials": records.memory_mb[min(WARM, trials) - 1],

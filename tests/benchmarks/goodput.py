@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from tests.benchmarks.machine import describe_machine
+from tests.benchmarks.results import publish
 
 Journal = list[dict[str, Any]]
 
@@ -43,10 +44,7 @@ def main() -> None:
         "command": f"python -m tests.benchmarks.goodput --space {arguments.space}{epochs}{cached}",
         **result,
     }
-    text = json.dumps(result, indent=1)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
+    publish(result, arguments.out)
 
 
 def measure(space: Path, epochs: int | None, cache: Path | None, folder: Path) -> dict[str, Any]:

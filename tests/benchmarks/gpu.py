@@ -30,6 +30,7 @@ from genimage_core.training import build_optimizer
 from tests.benchmarks import gpu_study, step
 from tests.benchmarks.augment import describe, whole_numbers
 from tests.benchmarks.augment_cuda import against_training_step, copy_bandwidth, guarded
+from tests.benchmarks.results import publish
 from tests.benchmarks.taking_turns import Contender, event_clock, rounded, take_turns
 
 COPIED_BYTES, MATRIX = 2**30, 8192
@@ -55,7 +56,7 @@ def main() -> None:
             result[name] = guarded(part)
             if arguments.out:  # what there is, should the time be up
                 arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result, indent=1))
+    publish(result, arguments.out)
 
 
 def parse_arguments() -> argparse.Namespace:

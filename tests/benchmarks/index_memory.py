@@ -10,10 +10,8 @@ afterwards. Linux only (memory is read from /proc).
 
 import argparse
 import io
-import json
 import multiprocessing
 import os
-import platform
 import resource
 import shutil
 import sys
@@ -35,6 +33,8 @@ from genimage_core.data.layout import CLASS_FOLDERS, Layout, find_layout
 from genimage_core.data.leaks import exact_leaks
 from genimage_core.data.quarantine import tally
 from genimage_core.generators import GENIMAGE
+from tests.benchmarks.machine import describe_machine
+from tests.benchmarks.results import publish
 
 LINKS = 60_000  # to one file
 VAL_SHARE = 100_000 / 2_681_167  # as in GenImage
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the tree is made (a temporary folder)")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    described = describe(arguments)
     home = Path(tempfile.mkdtemp(prefix="index-memory-", dir=arguments.folder))
     try:
         layout, seconds = timed(make_tree, home / "data", arguments.entries)
@@ -59,11 +60,7 @@ def main() -> None:
         result = measure(layout, home / "index", arguments.workers)
     finally:
         shutil.rmtree(home)
-    text = json.dumps({"benchmark": "index_memory", **describe(arguments), **result}, indent=2)
-    print(text)
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+    publish({"benchmark": "index_memory", **described, **result}, arguments.out)
 
 
 def measure(layout: Layout, target: Path, workers: int) -> dict[str, Any]:
@@ -192,10 +189,10 @@ def show(done: int, total: int | None) -> None:
 
 def describe(arguments: argparse.Namespace) -> dict[str, Any]:
     """What was run, and on what."""
-    names = ("entries", "workers", "out")
+    names = ("entries", "workers")
     options = [f"--{name} {getattr(arguments, name)}" for name in names if getattr(arguments, name)]
-    machine = {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()}
-    return {"command": " ".join(["python -m tests.benchmarks.index_memory", *options]), "machine": machine}
+    command = " ".join(["python -m tests.benchmarks.index_memory", *options])
+    return {"command": command, "machine": describe_machine()}
 
 
 if __name__ == "__main__":

@@ -10,9 +10,6 @@ by a plain hierarchical bootstrap, which draws seeds with replacement. Prints JS
 """
 
 import argparse
-import json
-import os
-import platform
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
@@ -29,6 +26,8 @@ from reports.claims import Claim, Tested, told_right
 from reports.evidence import read_evidence
 from reports.finished_run import read_finished, read_search, read_tested
 from reports.records import read_run
+from tests.benchmarks.machine import describe_machine
+from tests.benchmarks.results import publish
 from tests.reports.synthetic_finalists import World, write_search
 
 Asked = tuple[dict[str, str], dict[str, str], dict[str, float]]
@@ -49,6 +48,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    described = describe(arguments)
     world = World(top=1)  # of other finalists nothing is claimed
     with ProcessPoolExecutor(arguments.workers) as pool:
         results = {
@@ -58,12 +58,7 @@ def main() -> None:
                 for place, gain in enumerate(GAINS)
             },
         }
-    text = json.dumps(
-        {"benchmark": "null_claims", **describe(arguments), "world": asdict(world), **results}, indent=1
-    )
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+    publish({"benchmark": "null_claims", **described, "world": asdict(world), **results}, arguments.out)
 
 
 def measure(pool: ProcessPoolExecutor, world: World, searches: int, seed: int) -> dict[str, Any]:
@@ -147,12 +142,11 @@ def rate(verdicts: list[str], verdict: str) -> dict[str, float]:
 
 def describe(arguments: argparse.Namespace) -> dict[str, Any]:
     """What was run, and on what."""
-    names = ("searches", "power_searches", "workers", "out")
+    names = ("searches", "power_searches", "workers")
     options = [f"--{n.replace('_', '-')} {getattr(arguments, n)}" for n in names if getattr(arguments, n)]
-    machine = {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()}
     return {
         "command": " ".join(["python -m tests.benchmarks.null_claims", *options]),
-        "machine": machine,
+        "machine": describe_machine(),
         "simulated": True,
         "nominal": "of 95 % intervals: 2.5 % improves and 2.5 % worse at most; some generator differs: 5 %",
         "mean_is_of": {

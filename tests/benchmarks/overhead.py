@@ -12,8 +12,6 @@ import argparse
 import io
 import itertools
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -25,7 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import ray as ray_package
+from tests.benchmarks.machine import describe_machine
+from tests.benchmarks.results import publish, quartiles
 
 SIDES = ("warm", "nested")
 SAMPLE_S = 0.2
@@ -46,11 +45,9 @@ def main() -> None:
     if arguments.side:
         print(json.dumps(run_side(arguments.side, arguments.trials)))
         return
+    machine = describe_machine()
     rounds = [{side: start(side, arguments.trials) for side in SIDES} for _ in range(arguments.rounds)]
-    text = json.dumps(summarise(rounds, arguments.trials), indent=1)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
+    publish(summarise(rounds, arguments.trials) | {"machine": machine}, arguments.out)
 
 
 def start(side: str, trials: int) -> dict[str, Any]:
@@ -179,9 +176,8 @@ def summarise(rounds: list[dict[str, Any]], trials: int) -> dict[str, Any]:
     sides = {}
     for side in SIDES:
         later = sorted(seconds for one in rounds for seconds in one[side]["beyond_s"][1:])
-        low, median, high = statistics.quantiles(later, n=4, method="inclusive")
         sides[side] = {
-            "beyond_training_s": {"median": round(median, 3), "q1": round(low, 3), "q3": round(high, 3)},
+            "beyond_training_s": quartiles(later),
             "first_trial_beyond_s": [round(one[side]["beyond_s"][0], 2) for one in rounds],
             "training_and_evaluation_s": round(
                 statistics.median(s for one in rounds for s in one[side]["busy_s"]), 3
@@ -192,8 +188,6 @@ def summarise(rounds: list[dict[str, Any]], trials: int) -> dict[str, Any]:
     warm, nested = (sides[side]["beyond_training_s"]["median"] for side in SIDES)
     return {
         "command": f"python -m tests.benchmarks.overhead --trials {trials} --rounds {len(rounds)}",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}, shared",
-        "ray": ray_package.__version__,
         "trials": trials,
         "epochs": EPOCHS,
         **sides,

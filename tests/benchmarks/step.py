@@ -12,7 +12,6 @@ those of CPU seconds hardly feel other work on the machine. Prints JSON to stdou
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Callable
@@ -38,6 +37,7 @@ from genimage_core.steps import Learner, take_step
 from genimage_core.training import build_optimizer, train_epoch
 from tests.benchmarks.augment import at_least, describe, print_goals
 from tests.benchmarks.augment_contenders import full_policy
+from tests.benchmarks.results import publish
 from tests.benchmarks.taking_turns import Contender, Times, clock_for, ratio, take_turns
 
 GOAL = 0.95  # of the bare step's speed
@@ -61,10 +61,8 @@ def main() -> None:
         "detectors": detectors,
         "goals": goals,
     }
-    print(json.dumps(result, indent=1))
+    publish(result, arguments.out)
     print_goals(goals)
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def parse_arguments() -> argparse.Namespace:

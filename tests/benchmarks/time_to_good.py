@@ -26,6 +26,7 @@ import yaml
 
 from tests.benchmarks.goodput import first, read_journal
 from tests.benchmarks.machine import describe_machine
+from tests.benchmarks.results import publish
 
 SPACE = Path("spaces/fft.yaml")
 ENDLESS = 10_000  # trials: the time ends it
@@ -49,10 +50,7 @@ def main() -> None:
             "simulated": True,
             **measure(arguments.seeds, 60 * arguments.minutes, Path(folder)),
         }
-    text = json.dumps(result, indent=1)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
+    publish(result, arguments.out)
 
 
 def measure(seeds: int, seconds: float, folder: Path) -> dict[str, Any]:

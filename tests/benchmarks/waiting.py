@@ -5,8 +5,9 @@ python -m tests.benchmarks.waiting [--trials 12] [--wait 2.0] [--out FILE]
 The project's own search with its warm groups of Ray Train workers, only that a worker sleeps through an
 epoch instead of training: what is left is the search's own cost, on as many groups as one likes, whatever
 the number of cores. Efficiency is the time that the epochs of all trials sleep, over the time that all
-groups together were there for, from the first epoch to the last; with one group it is what a trial costs
-beyond its training. Three nodes are three raylets on this machine (`ray.cluster_utils`). Prints JSON.
+groups together were there for, each from its first epoch to the end of the last trial; with one group it is
+what a trial costs beyond its training. How long the last group took to be there stands beside it: two cores
+import torch for all of them. Three nodes are three raylets on this machine (`ray.cluster_utils`).
 """
 
 import search  # before Ray, which would start every process with `uv run` else
@@ -48,6 +49,7 @@ from search.trial import DetectorTrial
 from search.tuning import run_parts, search_part
 from search.winner import drop_useless
 from tests.benchmarks.machine import describe_machine
+from tests.benchmarks.results import publish
 from tests.benchmarks.small_search import make_job, make_space
 
 EPOCHS = 3
@@ -71,10 +73,7 @@ def main() -> None:
         "epochs_per_trial": EPOCHS,
         "layouts": [measure(*layout, arguments.trials, arguments.wait) for layout in LAYOUTS],
     }
-    text = json.dumps(result, indent=1)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
+    publish(result, arguments.out)
 
 
 def measure(groups: int, workers: int, nodes: int, trials: int, wait: float) -> dict[str, Any]:
@@ -84,24 +83,33 @@ def measure(groups: int, workers: int, nodes: int, trials: int, wait: float) -> 
         job = make_job(Path(folder), space)
         if nodes == 1:
             with ray_session(None, Path(folder) / "none"):
-                journal = run(job, space, groups, workers, wait)
+                journal = run(job, space, GroupShape(workers, CPUS, 0.0), groups, wait)
         else:
             journal = run_on_nodes(nodes, job, space, groups, workers, wait)
     epochs = [event for event in journal if event["event"] == "epoch"]
-    begin = min(event["started"] for event in epochs)
-    end = max(event["at"] for event in epochs)
-    slept = wait * len(epochs)
+    begun, end = sorted(first_steps(epochs))[:groups], max(event["at"] for event in epochs)
+    held, slept = sum(end - begin for begin in begun), wait * len(epochs)
     found = {
         "groups": groups,
         "workers_per_group": workers,
         "nodes": nodes,
         "trials": trials * groups,
-        "held_s": round(groups * (end - begin), 1),
-        "efficiency": round(slept / (groups * (end - begin)), 4),
-        "beyond_sleep_s_per_trial": round((groups * (end - begin) - slept) / (trials * groups), 3),
+        "wall_s": round(end - begun[0], 1),
+        "last_group_began_after_s": round(begun[-1] - begun[0], 1),
+        "held_s": round(held, 1),
+        "efficiency": round(slept / held, 4),
+        "beyond_sleep_s_per_trial": round((held - slept) / (trials * groups), 3),
     }
     print(json.dumps(found), file=sys.stderr, flush=True)
     return found
+
+
+def first_steps(epochs: Sequence[dict[str, Any]]) -> list[float]:
+    """When every trial began; as many groups as there are, so many of the first trials began with theirs."""
+    starts: dict[int, float] = {}
+    for event in epochs:
+        starts.setdefault(event["number"], event["started"])
+    return list(starts.values())
 
 
 def run_on_nodes(
@@ -110,7 +118,7 @@ def run_on_nodes(
     """Run it on a cluster in which every node has room for its share of the groups alone."""
     os.environ.update(ENVIRONMENT)
     os.environ["RAY_AUTH_MODE"] = "disabled"  # a cluster of this process alone, gone with it
-    share = -(-groups // nodes) * workers * CPUS
+    share = -(-groups // nodes) * workers  # a CPU for each worker: Ray knows no node with a part of one
     head = {"num_cpus": 0, "object_store_memory": 10**8}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
@@ -118,20 +126,19 @@ def run_on_nodes(
             cluster.add_node(num_cpus=share, object_store_memory=10**8)
         cluster.wait_for_nodes()
         ray.init(address=cluster.address, log_to_driver=False, runtime_env={"env_vars": dict(ENVIRONMENT)})
-        return run(job, space, groups, workers, wait)
+        return run(job, space, GroupShape(workers, 1.0, 0.0), groups, wait)
     finally:
         ray.shutdown()
         cluster.shutdown()
         os.environ.pop("RAY_AUTH_MODE")
 
 
-def run(job: Job, space: Space, groups: int, workers: int, wait: float) -> list[dict[str, Any]]:
+def run(job: Job, space: Space, shape: GroupShape, groups: int, wait: float) -> list[dict[str, Any]]:
     """Run the search on a Ray that has been started; its journal."""
     records, deadline = Records(job.run_dir, job.objective, EPOCHS), Deadline(math.inf)
-    records.open_session(time.time(), groups * workers, groups)
+    records.open_session(time.time(), groups * shape.workers, groups)
     display = Display(records, space.search.trials, math.inf, Console(file=io.StringIO()))
     monitor = Monitor(records, Board(job.board), display, deadline, drop_all_but_best)
-    shape = GroupShape(workers, CPUS, 0.0)
     trainable = tune.with_parameters(make_trial(wait), job=job, space=space, shape=shape)
     part = search_part(space, deadline, monitor, lambda: groups)
     run_parts(part, trainable, space.search.trials, deadline)
