@@ -32,7 +32,8 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except (OSError, RuntimeError) as error:  # a full disk, a folder that may not be written, a dead worker
+    # A full disk, a folder that may not be written, a dead worker, a loss that is not finite.
+    except (OSError, RuntimeError, ArithmeticError) as error:
         print(f"failed: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -125,6 +125,7 @@ def _describe(bench: Bench, name: str, fold: Fold, temperature: float) -> Checkp
         data.crop,
         data.real_size,
         temperature,
+        fold.train,
     )
 
 

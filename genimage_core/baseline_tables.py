@@ -14,6 +14,7 @@ from genimage_core.published import (
     DEGRADATIONS,
     EACH,
     GENERATORS,
+    THEIR_CUT,
     Conditions,
     PublishedRow,
     published_degradation,
@@ -151,10 +152,14 @@ def _beside(row: PublishedRow, values: Mapping[str, float]) -> dict[str, Any]:
     published = {**row.accuracy, "mean": row.mean}
     ours = {name: values[name] for name in row.accuracy}
     ours["mean"] = fmean(ours.values())
+    if row.mean_elsewhere is not None:
+        published["elsewhere"] = row.mean_elsewhere
+        ours["elsewhere"] = fmean(values[name] for name in row.accuracy if name != row.trained_on)
     return {
         "trained_on": row.trained_on,
         "source": row.source,
-        "protocol": f"mean over all eight, the training's own included; format_alignment {row.alignment}",
+        "protocol": f"mean over all eight, the training's own included, and elsewhere; format_alignment "
+        f"{row.alignment}; {THEIR_CUT}",
         "note": row.note,
         "published": published,
         "ours": ours,

@@ -6,6 +6,8 @@ Source: Bengio et al., "Curriculum learning", ICML 2009.
 import math
 from collections.abc import Mapping, Sequence
 
+from genimage_core.settings import require
+
 NONE, MEASURED = "none", "measured"
 
 
@@ -39,6 +41,32 @@ def easiest_first(
     if missing:
         raise ValueError(f"curriculum must name every training generator, it lacks {', '.join(missing)}")
     return tuple(name for name in order if name in train)
+
+
+def check_curriculum(
+    trainings: Sequence[Sequence[str]], generators: Sequence[str], curriculum: str, bases: Sequence[str]
+) -> None:
+    """Refuse a curriculum without effect, one that cannot be measured, and one that is no order.
+
+    Args:
+        trainings: Generators that each detector is trained on.
+        generators: All of them.
+        curriculum: `none`, `measured`, or names.
+        bases: What the detectors start from.
+
+    Raises:
+        ValueError: With what is allowed.
+    """
+    if curriculum == NONE:
+        return
+    several = all(len(train) > 1 for train in trainings)
+    require(several, "curriculum", curriculum, "none where a detector is trained on one generator")
+    if curriculum == MEASURED:
+        trained = all(base.startswith(("generator:", "checkpoint:")) for base in bases)
+        allowed = "an order: only a base generator:NAME or checkpoint:PATH can measure"
+        require(trained, "curriculum", curriculum, allowed)
+    else:
+        check_order(generators, curriculum)
 
 
 def check_order(generators: Sequence[str], curriculum: str) -> None:

@@ -49,7 +49,7 @@ class FoldTraining:
         learner: The detector with its optimiser, and its moving average, if there is one.
         best: With `held_out`, the epoch that is kept.
         loss: Of the last epoch.
-        temperature: Of what is kept; None before the first epoch.
+        temperature: Of what is kept, fitted on the generators of `images`; None before the first epoch.
         logits: What it says of the validation images, by generator.
     """
 

@@ -12,6 +12,7 @@ from statistics import fmean
 
 GENERATORS = ("midjourney", "sd14", "sd15", "adm", "glide", "wukong", "vqdm", "biggan")
 IMAGE_SIZE = 224  # pixels, of every published row
+THEIR_CUT = "cut as each detector's own code does, mostly 224 pixels after the short side is resized to 256"
 EACH = "each"  # the mean over eight detectors, each trained on one generator
 DEGRADATIONS = (
     "low resolution 112",
@@ -35,6 +36,7 @@ class PublishedRow:
         alignment: Format alignment of training and test, one of `settings.ALIGNMENTS`.
         source: Table or figure.
         note: What has to be known beside the numbers.
+        real_size: Shortest and longest side of the real images, in pixels; None for any.
     """
 
     detector: str
@@ -44,6 +46,7 @@ class PublishedRow:
     alignment: str
     source: str
     note: str = ""
+    real_size: tuple[int, int] | None = None
 
     @property
     def mean_elsewhere(self) -> float | None:
@@ -72,6 +75,7 @@ class PublishedDegradation:
     alignment: str
     source: str
     note: str
+    real_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,16 +87,19 @@ class Conditions:
         base: Weights that the training started from, as `DetectorSettings.base`.
         image_size: Side of what the detector sees, in pixels.
         simulated: Whether the images are.
+        real_size: Shortest and longest side of the real images, in pixels; None for any.
     """
 
     alignment: str
     base: str
     image_size: int
     simulated: bool
+    real_size: tuple[int, int] | None = None
 
     def allow(self, row: PublishedRow | PublishedDegradation) -> bool:
-        """Whether `row` was measured alike: on real images of its format alignment, size and kind of base."""
+        """Whether `row` was measured alike: on real images of its alignment and sizes, from such a base."""
         alike = (self.alignment, self.image_size, self.simulated) == (row.alignment, IMAGE_SIZE, False)
+        alike &= self.real_size == row.real_size
         return alike and self.base in ("scratch", "imagenet")
 
 
@@ -148,11 +155,17 @@ _LEVEL = (
 
 
 def _row(
-    detector: str, trained_on: str, per_cent: Iterable[float], alignment: str, source: str, note: str = ""
+    detector: str,
+    trained_on: str,
+    per_cent: Iterable[float],
+    alignment: str,
+    source: str,
+    note: str = "",
+    real_size: tuple[int, int] | None = None,
 ) -> PublishedRow:
     *values, mean = (round(value / 100, 4) for value in per_cent)
     accuracy = dict(zip(GENERATORS, values, strict=True))
-    return PublishedRow(detector, trained_on, accuracy, mean, alignment, source, note)
+    return PublishedRow(detector, trained_on, accuracy, mean, alignment, source, note, real_size)
 
 
 ROWS: tuple[PublishedRow, ...] = (
@@ -163,7 +176,7 @@ ROWS: tuple[PublishedRow, ...] = (
         for name, values in _RESNET50.items()
     ),
     *(
-        _row(name, "sd14", values, "jpeg96", "Unbiased GenImage, figures", _CUT)
+        _row(name, "sd14", values, "jpeg96", "Unbiased GenImage, figures", _CUT, (450, 550))
         for name, values in _UNBIASED.items()
     ),
 )

@@ -12,6 +12,10 @@ ALIGNMENTS = ("none", "jpeg96", "jpeg96_both", "match_quality")
 CROPS = ("centre", "random", "resize")
 BASES = "scratch, imagenet, generator:NAME or checkpoint:PATH"
 MAX_FREEZE_DEPTH = 5
+_RATES = (
+    *("learning_rate", "weight_decay", "warmup", "clip_norm"),
+    *("dropout", "drop_path", "layer_decay", "ema_decay"),
+)
 OPTIMIZERS = ("adamw", "adam", "sgd")
 
 
@@ -24,6 +28,11 @@ def require(condition: bool, field: str, value: object, allowed: str) -> None:
 def require_whole(field: str, value: object) -> None:
     """Raise `ValueError` unless `value` is a whole number."""
     require(isinstance(value, int) and not isinstance(value, bool), field, value, "a whole number")
+
+
+def require_number(field: str, value: object) -> None:
+    """Raise `ValueError` unless `value` is a number."""
+    require(isinstance(value, int | float) and not isinstance(value, bool), field, value, "a number")
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,7 @@ class DataSettings:
         require(self.crop in CROPS, "crop", self.crop, f"one of {', '.join(CROPS)}")
         require_whole("margin", self.margin)
         require(self.margin >= 2 and self.margin % 2 == 0, "margin", self.margin, "even and at least 2")
+        require_number("max_bad_share", self.max_bad_share)
         require(0 <= self.max_bad_share <= 1, "max_bad_share", self.max_bad_share, "within [0, 1]")
         self._check_real_size()
 
@@ -144,6 +154,8 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         for field in ("epochs", "batch_size", "patience"):
             require_whole(field, getattr(self, field))
+        for field in _RATES:
+            require_number(field, getattr(self, field))
         require(self.patience >= 0, "patience", self.patience, "0 or more")
         require(isinstance(self.curriculum, str), "curriculum", self.curriculum, "a word or names")
         require(isinstance(self.flip, bool), "flip", self.flip, "true or false")

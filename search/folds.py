@@ -186,7 +186,9 @@ class FoldWorker:
         base = self.job.bases[self.plan.base].info
         for run in self.running:
             trained = tuple(dict.fromkeys((*base.generators, *run.fold.train)))
-            info = replace(base, generators=trained, temperature=run.temperature)
+            info = replace(
+                base, generators=trained, temperature=run.temperature, calibrated_on=tuple(run.images)
+            )
             weights = folder / f"{run.fold.name}.safetensors"
             state = folder / f"{run.fold.name}.training.pt"
             save_checkpoint(weights, run.kept, info)

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from genimage_core.bases import BASE_LEAVES
-from genimage_core.curriculum import MEASURED, NONE, check_order
+from genimage_core.curriculum import NONE, check_curriculum
 from genimage_core.data.mapping import read_mapping
 from genimage_core.detectors.catalogue import DETECTORS, check_drop_path, find_detector
 from genimage_core.generators import GENIMAGE, Catalog
@@ -125,17 +125,13 @@ class Space(Section):
         """Refuse what only folds with several training generators can do, or what needs a trained base."""
         if value in (0, NONE):
             return
-        folds = training_sets(self.protocol.train_on, self.catalog.expand(self.protocol.search), self.catalog)
+        searched = self.catalog.expand(self.protocol.search)
+        folds = training_sets(self.protocol.train_on, searched, self.catalog)
         several = all(len(train) > 1 for train in folds.values())
         allowed = "left alone where folds train on one generator (see protocol.train_on and search)"
         require(several, field, value, allowed)
-        if value == MEASURED:
-            trained = all(base.startswith(("generator:", "checkpoint:")) for base in self.bases)
-            require(
-                trained, field, value, "an order: only a base generator:NAME or checkpoint:PATH can measure"
-            )
-        elif field == "curriculum":
-            check_order(self.catalog.expand(self.protocol.search), str(value))
+        if field == "curriculum":
+            check_curriculum(tuple(folds.values()), searched, str(value), self.bases)
 
     @model_validator(mode="after")
     def _check_base_training(self) -> "Space":

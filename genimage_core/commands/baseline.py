@@ -20,9 +20,11 @@ from genimage_core.commands.files import add_data, is_embedded, open_layout, pro
 from genimage_core.commands.learning import (
     EMBEDDED_TRAINING,
     OVERRIDES,
+    add_limits,
     add_overrides,
     check_start,
     is_simulated_base,
+    read_sides,
     seen_by_base,
 )
 from genimage_core.data.batches import ImageSet
@@ -58,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--alignment", choices=ALIGNMENTS, default="none", help="format alignment (none)")
     parser.add_argument("--crop", choices=CROPS, default="centre", help="how images are cut (centre)")
     add_overrides(parser)
+    add_limits(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="weights, order, images (0)")
     parser.add_argument(
         "--out", type=Path, default=Path("baseline"), metavar="DIR", help="kept here; goes on there"
@@ -140,6 +143,8 @@ def _data_settings(arguments: argparse.Namespace) -> DataSettings:
         format_alignment=arguments.alignment,
         crop=arguments.crop,
         follow_links=arguments.follow_links,
+        real_size=read_sides(arguments.real_size),
+        max_bad_share=arguments.max_bad_share,
     )
 
 
@@ -196,7 +201,9 @@ def _summarise(bench: "Bench", name: str, logits: Mapping[str, "FoldLogits"]) ->
     tests = {fold: found.tests for fold, found in logits.items()}
     described = describe_detector(bench.folds, tests, labels, bench.seed)
     data = bench.data
-    conditions = Conditions(data.format_alignment, bench.base, data.image_size, bench.simulated)
+    conditions = Conditions(
+        data.format_alignment, bench.base, data.image_size, bench.simulated, data.real_size
+    )
     degraded = {
         fold.name: describe_degraded(
             name,

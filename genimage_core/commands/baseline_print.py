@@ -122,7 +122,7 @@ def _published_cells(values: Mapping[str, float], generators: Iterable[str], *, 
     return [
         *(_per_cent(values[name], signed=signed) if name in values else "" for name in generators),
         _per_cent(values["mean"], signed=signed),
-        "",
+        _per_cent(values["elsewhere"], signed=signed) if "elsewhere" in values else "",
         "",
     ]
 

@@ -7,7 +7,7 @@ from typing import Any
 from genimage_core.data.mini import MiniSettings
 from genimage_core.detectors.catalogue import check_base, check_detector, find_detector
 from genimage_core.detectors.info import read_info, require_fit
-from genimage_core.settings import TrainingSettings
+from genimage_core.settings import TrainingSettings, require
 
 OVERRIDES = ("epochs", "batch_size", "learning_rate", "weight_decay")
 REAL: dict[str, Any] = {"detector": "swin_t", "base": "imagenet", "image_size": 224}
@@ -31,6 +31,39 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=kind, metavar="X", help="instead of the detector's own"
         )
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """Declare which images are left out, and how many may be."""
+    parser.add_argument(
+        "--real-size", metavar="A,B", help="only reals whose sides are within, in pixels: data.real_size"
+    )
+    add_bad_share(parser)
+
+
+def add_bad_share(parser: argparse.ArgumentParser) -> None:
+    """Declare how much of a class may be unreadable."""
+    parser.add_argument(
+        "--max-bad-share",
+        type=float,
+        default=0.01,
+        metavar="X",
+        help="share of a class that may be unreadable: data.max_bad_share (0.01)",
+    )
+
+
+def read_sides(text: str | None) -> tuple[int, int] | None:
+    """Read `--real-size`.
+
+    Raises:
+        ValueError: If it is no pair of whole numbers.
+    """
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    pair = len(words) == 2 and all(word.isdecimal() for word in words)
+    require(pair, "--real-size", text, "two whole numbers of pixels, like 450,550")
+    return int(words[0]), int(words[1])
 
 
 def training_of(detector: str, arguments: argparse.Namespace, *, embedded: bool) -> TrainingSettings:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 
-from genimage_core.commands.files import WEIGHTS, members_of
+from genimage_core.commands.files import WEIGHTS, members_of, printable
 from genimage_core.commands.predict_print import FORMATS, Write, describe, writer
 from genimage_core.data.walk import find_images
 
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     info, device = describe_ensemble(checkpoints), "cuda" if torch.cuda.is_available() else "cpu"
     detector = load_ensemble(checkpoints).to(device)
     for line in describe(info, read_temperatures(checkpoints), len(checkpoints), device):
-        print(line, file=sys.stderr)
+        print(printable(line), file=sys.stderr)
     with _opened(arguments.out) as file:
         kind = arguments.format or _format_for(arguments.out, file)
         try:

@@ -47,10 +47,10 @@ def describe(
     yield f"detector: {several}{info.detector}, {info.image_size} px, on {device}"
     simulated = " (SIMULATED, of the embedded data set: nothing it says holds for real generators)"
     trained = ", ".join(info.generators) or "no generator that its checkpoint names"
-    yield f"trained on: {trained}{simulated if info.simulated else ''}{_sides(info)}"
+    yield f"made with images of: {trained}{simulated if info.simulated else ''}{_sides(info)}"
     yield f"crop: {CUT[info.crop]}"
     yield f"format alignment: {ALIGNED[info.format_alignment]}"
-    yield f"probability: {_calibration(temperatures)}"
+    yield f"probability: {_calibration(temperatures, info.calibrated_on)}"
 
 
 def _sides(info: CheckpointInfo) -> str:
@@ -61,14 +61,15 @@ def _sides(info: CheckpointInfo) -> str:
     )
 
 
-def _calibration(temperatures: Sequence[float] | None) -> str:
+def _calibration(temperatures: Sequence[float] | None, generators: Sequence[str]) -> str:
     if temperatures is None:
         return "not calibrated (no temperature in a checkpoint): the sigmoid of the raw logit"
     said = ", ".join(f"{temperature:.3g}" for temperature in temperatures)
     what = "mean of calibrated logits, itself not calibrated" if len(temperatures) > 1 else "calibrated"
+    of = f" of {', '.join(generators)}" if generators else ""
     return (
-        f"{what}: temperature {said}, fitted on validation images of the generators above, half "
-        "of them fake; it need not hold for other generators or another share of fakes"
+        f"{what}: temperature {said}, fitted on validation images{of}, half of them fake; it need not hold "
+        "for other generators or another share of fakes"
     )
 
 

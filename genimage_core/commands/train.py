@@ -11,10 +11,18 @@ from rich.console import Console
 
 from genimage_core.cache import cache_folder
 from genimage_core.commands.files import add_data, is_embedded, open_layout, progress
-from genimage_core.commands.learning import check_start, fill_in, is_simulated_base, seen_by_base
-from genimage_core.curriculum import MEASURED, check_order, easiest_first
+from genimage_core.commands.learning import (
+    EMBEDDED_TRAINING,
+    add_limits,
+    check_start,
+    fill_in,
+    is_simulated_base,
+    read_sides,
+    seen_by_base,
+)
+from genimage_core.curriculum import MEASURED, check_curriculum, easiest_first
 from genimage_core.data.layout import Layout
-from genimage_core.detectors.catalogue import DETECTORS, find_detector
+from genimage_core.detectors.catalogue import DETECTORS, check_drop_path, find_detector
 from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import Fold, hold_out
@@ -47,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--val-per-class", type=int, metavar="N", help="images of each generator (500)")
     parser.add_argument("--alignment", choices=ALIGNMENTS, default="none", help="format alignment (none)")
     parser.add_argument("--crop", choices=CROPS, default="centre", help="how images are cut (centre)")
+    add_limits(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="weights, order, images (0)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="detector (.safetensors)")
 
@@ -95,8 +104,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     train = layout.catalog.expand(wanted.train)
     layout.require(train)
     judge, learnt = hold_out(train, wanted.seen, layout.catalog, wanted.training.patience, wanted.seed)
-    if wanted.training.curriculum not in ("none", MEASURED):
-        check_order(train, wanted.training.curriculum)
+    check_curriculum([train], train, wanted.training.curriculum, [wanted.base])
     names = sorted({place.generator for place in layout.places if place.split == "val"})
     validation = _load(layout, names, "val", wanted, console)
     running = _start(wanted, train, _load(layout, learnt, "train", wanted, console), validation, judge)
@@ -110,7 +118,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         scores = running.evaluate(validation)
         told = "  ".join(f"{name} {score.accuracy:.3f}" for name, score in scores.items())
         console.print(f"epoch {epoch + 1}/{wanted.training.epochs}  loss {loss:.4f}  accuracy: {told}")
-    save_checkpoint(arguments.out, running.kept, _info(wanted, train, running.temperature))
+    save_checkpoint(arguments.out, running.kept, _info(wanted, train, running.temperature, learnt))
     simulated = " (SIMULATED images)" if wanted.simulated else ""
     console.print(f"detector {arguments.out}{simulated}")
 
@@ -119,19 +127,25 @@ def _check(arguments: argparse.Namespace) -> Wanted:
     """Refuse what cannot be trained, before anything is read or made."""
     fill_in(arguments, embedded=is_embedded(arguments))
     name, base, size = arguments.detector, arguments.base, arguments.image_size
+    if arguments.out.is_dir():
+        raise ValueError(f"--out must be a file, {arguments.out} is a folder")
     check_start(name, base, size, arguments.freeze_depth)
     if base == "scratch" and arguments.freeze_depth:
         raise ValueError(
             "--freeze-depth needs a base that is not scratch: frozen random weights learn nothing"
         )
     spec = find_detector(name)
+    usual = EMBEDDED_TRAINING if is_embedded(arguments) else {}
+    asked = _read(arguments.training, TrainingSettings)
+    training = TrainingSettings(**{**spec.training, **usual, **asked})
+    check_drop_path(name, training.drop_path)
     return Wanted(
         name=name,
         base=base,
         seen=seen_by_base(base),
         freeze_depth=arguments.freeze_depth,
         train=tuple(part.strip() for part in arguments.train_on.split(",")),
-        training=TrainingSettings(**{**spec.training, **_read(arguments.training, TrainingSettings)}),
+        training=training,
         policy=FrequencyPolicy(**{**spec.policy, **_read(arguments.augment, FrequencyPolicy)}),
         data=DataSettings(
             image_size=size,
@@ -140,6 +154,8 @@ def _check(arguments: argparse.Namespace) -> Wanted:
             format_alignment=arguments.alignment,
             crop=arguments.crop,
             follow_links=arguments.follow_links,
+            real_size=read_sides(arguments.real_size),
+            max_bad_share=arguments.max_bad_share,
         ),
         seed=arguments.seed,
         simulated=is_embedded(arguments),
@@ -207,7 +223,9 @@ def _start(
     return FoldTraining(fold, wanted.seed, wanted.policy, wanted.training, ordered, judge, detector)
 
 
-def _info(wanted: Wanted, train: Sequence[str], temperature: float | None) -> CheckpointInfo:
+def _info(
+    wanted: Wanted, train: Sequence[str], temperature: float | None, learnt: Sequence[str]
+) -> CheckpointInfo:
     data = wanted.data
     known = tuple(dict.fromkeys((*wanted.seen, *train)))
     return CheckpointInfo(
@@ -219,4 +237,5 @@ def _info(wanted: Wanted, train: Sequence[str], temperature: float | None) -> Ch
         data.crop,
         data.real_size,
         temperature,
+        tuple(learnt),
     )

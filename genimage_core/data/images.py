@@ -249,7 +249,8 @@ def require_readable(recipe: Recipe, bad: Sequence[BadFile], max_share: float) -
         way_out = (
             "none is left"
             if len(of_class) == total
-            else f"data.max_bad_share allows {max_share:g}; set it to 1.0 to go on without them"
+            else f"data.max_bad_share (--max-bad-share) allows {max_share:g}; set it to 1.0 to go on "
+            "without them"
         )
         raise ValueError(
             f"{recipe.generator} {recipe.split}: {len(of_class)} of {total} {name} images cannot be decoded: "

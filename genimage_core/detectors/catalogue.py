@@ -32,6 +32,7 @@ class DetectorSpec:
             schedule, clipping and flips are ours, and so is the rate of the transformers: theirs belongs to
             hundreds of epochs from random weights with augmentation that hides the traces.
         policy: Fields of `FrequencyPolicy` that belong to its training, the baseline's included.
+        differs: What of its authors' training is not done here, or otherwise.
     """
 
     title: str
@@ -40,6 +41,7 @@ class DetectorSpec:
     weights: str | None = None
     training: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     policy: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    differs: str = ""
 
 
 _SWIN_PARTS = ("patch embedding", "stage 1", "stage 2", "stage 3", "stage 4")
@@ -50,6 +52,8 @@ _XCEPTION = (  # not on the hub; where timm takes it from
 )
 _F3NET_TRAINING = {"optimizer": "adam", "learning_rate": 2e-4, "weight_decay": 0.0, "dropout": 0.2}
 _F3NET_TRAINING |= {"batch_size": 12}
+_TRANSFORMER = "no RandAugment, random erasing, mixup or cutmix, no label smoothing: they hide the traces"
+_F3NET_DIFFERS = "any size, not 299 px alone; the lowest band has the mean; learnt filters begin at nothing"
 _SWIN = "Liu et al., Swin Transformer, ICCV 2021"
 _F3NET = "Qian et al., Thinking in Frequency, ECCV 2020"
 _GRAMNET_TRAINING = {"optimizer": "adam", "learning_rate": 1e-5, "weight_decay": 1e-4, "dropout": 0.5}
@@ -63,21 +67,25 @@ DETECTORS: Mapping[str, DetectorSpec] = MappingProxyType(
             _SWIN_PARTS,
             "timm/swin_tiny_patch4_window7_224.ms_in1k",
             {"optimizer": "adamw", "weight_decay": 0.05, "drop_path": 0.2},
+            differs=_TRANSFORMER,
         ),
-        "swin_nano": DetectorSpec("Swin, a third as wide", _SWIN, _SWIN_PARTS),
+        "swin_nano": DetectorSpec("Swin, a third as wide", _SWIN, _SWIN_PARTS, differs=_TRANSFORMER),
         "deit_s": DetectorSpec(
             "DeiT-S",
             "Touvron et al., Training data-efficient image transformers, ICML 2021",
             ("patch embedding", "blocks 1-3", "blocks 4-6", "blocks 7-9", "blocks 10-12"),
             "timm/deit_small_patch16_224.fb_in1k",
             {"optimizer": "adamw", "weight_decay": 0.05, "drop_path": 0.1},
+            differs=_TRANSFORMER,
         ),
         "resnet50": DetectorSpec(
             "ResNet-50",
             "He et al., Deep Residual Learning, CVPR 2016; GenImage's command",
             _RESNET_PARTS,
             "timm/resnet50.tv_in1k",
-            {"optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 2e-5},
+            {"optimizer": "sgd", "learning_rate": 0.01, "weight_decay": 2e-5},
+            differs="no RandAugment, random erasing or split batches with a Jensen-Shannon loss, no label "
+            "smoothing; rate 0.01 instead of 0.05, which is for 200 epochs from random weights",
         ),
         "cnnspot": DetectorSpec(
             "CNNSpot",
@@ -86,6 +94,7 @@ DETECTORS: Mapping[str, DetectorSpec] = MappingProxyType(
             "timm/resnet50.tv_in1k",
             {"optimizer": "adam", "learning_rate": 1e-4, "weight_decay": 0.0},
             {"blur_sigma": 3.0, "blur_prob": 0.5, "jpeg_prob": 0.5, "jpeg_quality": 30},
+            differs="images at native scale, not resized to 256; blur and JPEG after the crop, not before",
         ),
         "spec": DetectorSpec(
             "Spec",
@@ -94,15 +103,22 @@ DETECTORS: Mapping[str, DetectorSpec] = MappingProxyType(
             "timm/resnet34.tv_in1k",
             # The authors' 0.01 with dampening 0.9, which makes every step a tenth as long.
             {"optimizer": "sgd", "learning_rate": 1e-3, "weight_decay": 1e-4, "batch_size": 16},
+            differs="images at native scale, not resized to 256; RGB for BGR",
         ),
-        "f3net": DetectorSpec("F3Net", _F3NET, _XCEPTION_PARTS, _XCEPTION, _F3NET_TRAINING),
-        "f3net_mix": DetectorSpec("F3Net, MixBlock", _F3NET, _XCEPTION_PARTS, _XCEPTION, _F3NET_TRAINING),
+        "f3net": DetectorSpec(
+            "F3Net", _F3NET, _XCEPTION_PARTS, _XCEPTION, _F3NET_TRAINING, differs=_F3NET_DIFFERS
+        ),
+        "f3net_mix": DetectorSpec(
+            "F3Net, MixBlock", _F3NET, _XCEPTION_PARTS, _XCEPTION, _F3NET_TRAINING, differs=_F3NET_DIFFERS
+        ),
         "gramnet": DetectorSpec(
             "GramNet",
             "Liu et al., Global Texture Enhancement for Fake Face Detection, CVPR 2020",
             _RESNET_PARTS,
             "timm/resnet18.tv_in1k",
             _GRAMNET_TRAINING,
+            differs="images at native scale, normalised, instead of 512 px of BGR from 0 to 255; half of "
+            "them, not all, lose resolution",
         ),
     }
 )

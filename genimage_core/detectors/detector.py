@@ -113,7 +113,7 @@ def build_detector(
     kind, _, path = base.partition(":")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        front, parts, head = _build(name, image_size, base == "imagenet", freeze_depth, dropout, drop_path)
+        front, parts, head = _build(name, image_size, base == "imagenet", dropout, drop_path)
     detector = Detector(front, parts, head, freeze_depth, name)
     if kind == "checkpoint":
         require_fit(Path(path), name, image_size)
@@ -122,7 +122,7 @@ def build_detector(
 
 
 def _build(
-    name: str, image_size: int, pretrained: bool, freeze_depth: int, dropout: float, drop_path: float
+    name: str, image_size: int, pretrained: bool, dropout: float, drop_path: float
 ) -> tuple[nn.Module, Parts, nn.Module]:
     rates = {"dropout": dropout, "drop_path": drop_path}
     match name:
@@ -139,7 +139,6 @@ def _build(
                 mix=name == "f3net_mix",
                 pretrained=pretrained,
                 dropout=dropout,
-                plain_bands=freeze_depth > 0,
             )
             return Normalise(*SYMMETRIC), parts, head
         case "gramnet":

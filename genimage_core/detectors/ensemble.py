@@ -48,6 +48,7 @@ def describe_ensemble(paths: Sequence[Path]) -> CheckpointInfo:
         first,
         detector=", ".join(dict.fromkeys(info.detector for info in infos)),
         generators=tuple(dict.fromkeys(name for info in infos for name in info.generators)),
+        calibrated_on=tuple(dict.fromkeys(name for info in infos for name in info.calibrated_on)),
         simulated=any(info.simulated for info in infos),
     )
 

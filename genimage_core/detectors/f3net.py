@@ -3,7 +3,8 @@
 Source: Qian et al., "Thinking in Frequency: Face Forgery Detection by Mining Frequency-aware Clues", ECCV
 2020; the authors published no code, constants are those of the public one that GenImage used. That leaves the
 mean (row and column 0) out of every band; here it belongs to the lowest, so that low, middle and high are all
-there is, as in the paper.
+there is, as in the paper. And it draws the filters beside the bands at random; here they begin with nothing,
+so that bands are bands also where the filters are frozen.
 """
 
 import torch
@@ -40,7 +41,7 @@ class FrequencyDecomposition(nn.Module):
         self.register_buffer("transform", dct_matrix(size), persistent=False)
         bands = torch.cat([diagonal_bands(size, (size / 16, size / 8)), torch.ones(1, size, size)])
         self.register_buffer("bands", bands, persistent=False)
-        self.learnt = nn.Parameter(torch.randn(4, size, size) * 0.1)
+        self.learnt = nn.Parameter(torch.zeros(4, size, size))
 
     def forward(self, images: Tensor) -> Tensor:
         with torch.autocast(images.device.type, enabled=False):
@@ -63,7 +64,7 @@ class LocalStatistics(nn.Module):
         edges = [2 * WINDOW * number / STATISTICS for number in range(1, STATISTICS)]
         bands = diagonal_bands(WINDOW, edges).flatten(1)
         self.register_buffer("bands", bands, persistent=False)
-        self.learnt = nn.Parameter(torch.randn(STATISTICS, WINDOW**2) * 0.1)
+        self.learnt = nn.Parameter(torch.zeros(STATISTICS, WINDOW**2))
 
     def forward(self, images: Tensor) -> Tensor:
         with torch.autocast(images.device.type, enabled=False):
@@ -144,9 +145,7 @@ class PairHead(nn.Module):
         return logits
 
 
-def build_f3net(
-    image_size: int, *, mix: bool, pretrained: bool, dropout: float, plain_bands: bool = False
-) -> tuple[Parts, nn.Module]:
+def build_f3net(image_size: int, *, mix: bool, pretrained: bool, dropout: float) -> tuple[Parts, nn.Module]:
     """Build the five parts and the head.
 
     Args:
@@ -154,8 +153,6 @@ def build_f3net(
         mix: Whether both streams meet after blocks 7 and 12.
         pretrained: ImageNet weights for the Xceptions.
         dropout: Rate before the last layer.
-        plain_bands: Begin with the bands alone: where the filters beside them are frozen before they have
-            learnt anything, their random beginning would be noise.
     """
     streams = zip(
         build_xception(12, stride=2, pretrained=pretrained),
@@ -163,11 +160,7 @@ def build_f3net(
         strict=True,
     )
     stem, entry, middle, late, leave = (Pair(one, other) for one, other in streams)
-    frequency = FrequencyStreams(image_size)
-    if plain_bands:
-        nn.init.zeros_(frequency.decompose.learnt)
-        nn.init.zeros_(frequency.describe.learnt)
-    parts: Parts = [nn.Sequential(frequency, stem), entry, middle, late, leave]
+    parts: Parts = [nn.Sequential(FrequencyStreams(image_size), stem), entry, middle, late, leave]
     if mix:
         parts[2] = nn.Sequential(middle, MixBlock(728))
         parts[4] = _mixed_exit(leave)

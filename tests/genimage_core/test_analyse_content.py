@@ -97,6 +97,22 @@ def test_what_else_differs_is_said(call, checkpoint):
     assert record["notes"] and all(note in said for note in record["notes"])
 
 
+def test_reals_outside_the_bounds_of_the_checkpoint_do_not_count(call, checkpoint, roots):
+    write(roots[0] / "adm" / "val" / "more", 3, 5, size=200)
+    for number, path in enumerate(sorted((roots[0] / "adm" / "val" / "more").iterdir())):
+        path.rename(roots[0] / "adm" / "val" / "nature" / f"large_{number}.png")
+    for path in sorted((roots[0] / "adm" / "val" / "nature").glob("00[0-4]*")):
+        path.unlink()
+    _, out = call(checkpoint(real_size=(30, 100)))
+    assert json.loads((out / "content.json").read_text())["own"]["images"] == 2 * 7
+
+
+def test_a_file_where_the_folder_is_to_be_is_refused_at_once(call, checkpoint, tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(SystemExit):
+        call(checkpoint())
+
+
 def test_a_strange_generator_and_small_images_are_told(call, checkpoint, tmp_path):
     for label in ("nature", "ai"):
         write(tmp_path / "small" / "biggan" / "val" / label, 4, [3, len(label)], size=20)

@@ -192,7 +192,7 @@ def test_what_the_detector_is_and_expects_is_said_once(capsys, images, tmp_path)
     said = run(capsys, path, images).err
     for text in (
         "detector: swin_nano, 32 px",
-        "trained on: glide (SIMULATED",
+        "made with images of: glide (SIMULATED",
         "sides of 8 to 64 px",
         "crop: centre after the short side",
         "format alignment: jpeg96, applied",
@@ -200,6 +200,26 @@ def test_what_the_detector_is_and_expects_is_said_once(capsys, images, tmp_path)
     ):
         assert said.count(text) == 1, text
     assert "SIMULATED" not in run(capsys, save(tmp_path / "b.safetensors"), images).err
+
+
+def test_the_temperature_is_said_to_be_of_the_generators_that_it_was_fitted_on(capsys, images, tmp_path):
+    tuned = {"generators": ("sd14", "adm"), "calibrated_on": ("adm",)}
+    said = run(capsys, save(tmp_path / "a.safetensors", **tuned), images).err
+    assert "made with images of: sd14, adm" in said and "fitted on validation images of adm, half" in said
+    other = save(tmp_path / "b.safetensors", **{**tuned, "calibrated_on": ("sd14",)})
+    said = run(capsys, tmp_path / "a.safetensors", other, images).err
+    assert "fitted on validation images of adm, sd14, half" in said
+
+
+def test_what_a_checkpoint_says_does_not_command_the_terminal(capsys, images, tmp_path):
+    said = run(capsys, save(tmp_path / "a.safetensors", generators=("\x1b[31mred",)), images).err
+    assert "\x1b" not in said and "\\x1b[31mred" in said
+
+
+@pytest.mark.parametrize("changes", [{"real_size": (5,)}, {"real_size": ("a", "b")}, {"generators": "sd14"}])
+def test_a_description_without_sense_is_refused_in_a_line(capsys, images, tmp_path, changes):
+    said = run(capsys, save(tmp_path / "a.safetensors", **changes), images, code=2).err
+    assert "is not a detector checkpoint" in said and said.count("\n") == 1
 
 
 def test_members_that_see_other_images_are_refused(capsys, checkpoint, images, tmp_path):

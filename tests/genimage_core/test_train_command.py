@@ -84,7 +84,7 @@ def test_a_detector_goes_on_from_another_with_frozen_parts(call, tmp_path):
     base = out.rename(tmp_path / "base.safetensors")
     options = [*SMALL, *TRAINING, "--base", f"checkpoint:{base}", "--freeze-depth", "2"]
     tuned, _ = call("adm", *options)
-    assert read_info(tuned).generators == ("sd14", "adm")
+    assert read_info(tuned).generators == ("sd14", "adm") and read_info(tuned).calibrated_on == ("adm",)
     before, after = load_detector(base), load_detector(tuned)
     assert same(before.parts[1].state_dict(), after.parts[1].state_dict())
     assert not same(before.parts[4].state_dict(), after.parts[4].state_dict())
@@ -110,11 +110,43 @@ def test_the_generator_that_decides_is_strange_to_the_base_and_not_learnt(call, 
         ("sd14", ["--augment", "noise_scale=9"], "noise_scale must be within"),
         ("sd14", ["--freeze-depth", "2"], "frozen random weights"),
         ("sd14,adm", ["--training", "curriculum=adm,bigan,sd14"], "names 'bigan'"),
+        ("sd14,adm", ["--training", "curriculum=measured"], "only a base generator:NAME or checkpoint:PATH"),
+        ("sd14", ["--training", "curriculum=sd14"], "none where a detector is trained on one generator"),
+        ("sd14", ["--training", "learning_rate=1e-4x"], "learning_rate must be a number, got '1e-4x'"),
+        ("sd14", ["--training", "weight_decay=null"], "weight_decay must be a number"),
+        ("sd14", ["--detector", "f3net", "--training", "drop_path=0.1"], "no stochastic depth"),
+        ("sd14", ["--real-size", "450"], "--real-size must be two whole numbers"),
+        ("sd14", ["--max-bad-share", "2"], "max_bad_share must be within [0, 1]"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_line(call, train_on, options, named):
     out, text = call(train_on, *SMALL, *options, code=2)
     assert named in text.err and text.err.count("\n") == 1 and not out.exists()
+
+
+def test_a_loss_that_is_not_finite_is_told_in_a_line(call, monkeypatch):
+    def broken(*_, **__):
+        raise FloatingPointError("the loss is not finite at step 1 of epoch 1; lower the learning rate")
+
+    monkeypatch.setattr("genimage_core.fold_training.train_epoch", broken)
+    out, text = call("sd14", *SMALL, *TRAINING, code=1)
+    assert text.err == "failed: the loss is not finite at step 1 of epoch 1; lower the learning rate\n"
+    assert not out.exists()
+
+
+def test_a_folder_is_no_place_for_a_detector(call, tmp_path):
+    (tmp_path / "detector.safetensors").mkdir()
+    _, text = call("sd14", *SMALL, *TRAINING, code=2)
+    assert "--out must be a file" in text.err
+
+
+def test_some_broken_images_are_left_out_where_that_is_allowed(call, tmp_path):
+    folder = tmp_path / "GenImage" / "stable_diffusion_v_1_4"
+    path = next(p for p in sorted(folder.rglob("ai/*")) if "train" in p.parts)
+    path.write_bytes(b"broken")
+    _, text = call("sd14", *SMALL, *TRAINING, code=2)
+    assert "--max-bad-share" in text.err
+    call("sd14", *SMALL, *TRAINING, "--max-bad-share", "0.5")
 
 
 def test_values_are_numbers_words_or_lists():

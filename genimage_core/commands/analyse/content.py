@@ -13,7 +13,6 @@ from genimage_core.cache import cache_folder
 from genimage_core.commands.analyse.shared import (
     TEST_IMAGES,
     Findings,
-    add_bad_share,
     add_out,
     count_tests,
     data_record,
@@ -22,6 +21,7 @@ from genimage_core.commands.analyse.shared import (
 )
 from genimage_core.commands.evaluate import settings_of
 from genimage_core.commands.files import add_data, open_layout, progress
+from genimage_core.commands.learning import add_bad_share
 from genimage_core.data.batches import ImageSet, join
 from genimage_core.data.layout import Layout
 from genimage_core.data.mini_card import is_simulated
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     layout.require(own, ("val",))
     other.require(other.generators, ("val",))
     roots = [(layout, own), (other, other.generators)]
-    arguments.per_class = count_tests("--per-class", arguments.per_class, roots)
+    arguments.per_class = count_tests("--per-class", arguments.per_class, roots, info.real_size)
     settings = settings_of(info, arguments.per_class, arguments)
     sources = [_read("own domain", layout, own, settings, arguments.seed, console)]
     for name in other.generators:

@@ -72,20 +72,17 @@ def data_record(sets: Sequence[ImageSet], layout: Layout, arguments: argparse.Na
     }
 
 
+def new_folder(text: str) -> Path:
+    """Read the folder to write: refused before the work if a file is there."""
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a file, a folder is to be written")
+    return path
+
+
 def add_out(parser: argparse.ArgumentParser) -> None:
     """Declare the folder that an analysis writes."""
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
-
-
-def add_bad_share(parser: argparse.ArgumentParser) -> None:
-    """Declare how much of a class may be unreadable."""
-    parser.add_argument(
-        "--max-bad-share",
-        type=float,
-        default=0.01,
-        metavar="X",
-        help="share of a class that may be unreadable: data.max_bad_share (0.01)",
-    )
+    parser.add_argument("--out", type=new_folder, required=True, metavar="DIR", help="folder to write")
 
 
 def read_numbers(option: str, text: str, least: int) -> tuple[int, ...]:
@@ -102,13 +99,25 @@ def read_numbers(option: str, text: str, least: int) -> tuple[int, ...]:
     return numbers
 
 
-def count_tests(option: str, asked: int | None, roots: Sequence[tuple[Layout, Sequence[str]]]) -> int:
+def count_tests(
+    option: str,
+    asked: int | None,
+    roots: Sequence[tuple[Layout, Sequence[str]]],
+    real_size: tuple[int, int] | None = None,
+) -> int:
     """Return how many validation images of each class are tested: what was asked for, else what there is.
+
+    Args:
+        option: What asks for them.
+        asked: How many were asked for.
+        roots: Where they are, and the generators of each.
+        real_size: Shortest and longest side of the reals that count.
 
     Raises:
         ValueError: If some generator of some root has fewer than were asked for, or than two.
     """
-    there = min(count_images(layout, names, "val", asked or TEST_IMAGES) for layout, names in roots)
+    at_most = asked or TEST_IMAGES
+    there = min(count_images(layout, names, "val", at_most, real_size) for layout, names in roots)
     count = there if asked is None else asked
     require(
         2 <= count <= there, option, count, f"at least 2 and at most {there}: so many every generator has"

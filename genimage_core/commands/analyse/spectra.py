@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from genimage_core.cache import cache_folder
-from genimage_core.commands.analyse.shared import add_bad_share, add_out, full_command, make_table
+from genimage_core.commands.analyse.shared import add_out, full_command, make_table
 from genimage_core.commands.files import add_data, all_there, open_layout, progress
+from genimage_core.commands.learning import add_bad_share
 from genimage_core.data.layout import SPLITS, Layout
 from genimage_core.data.mini_card import is_simulated
 from genimage_core.data.recipe import digest

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from genimage_core.commands.analyse.shared import add_bad_share, add_out
-from genimage_core.commands.files import MINI
+from genimage_core.commands.analyse.shared import add_out
+from genimage_core.commands.files import is_embedded
 from genimage_core.commands.learning import (
+    add_bad_share,
     add_overrides,
     check_start,
     fill_in,
@@ -71,7 +72,7 @@ def check(arguments: argparse.Namespace) -> Asked:
     """Fill in what was not given and refuse what cannot be trained, before anything is read or made."""
     require(arguments.seeds >= 1, "--seeds", arguments.seeds, "at least 1")
     require(arguments.seed >= 0, "--seed", arguments.seed, "at least 0")
-    embedded = arguments.data == MINI
+    embedded = is_embedded(arguments)
     fill_in(arguments, embedded=embedded)
     check_start(arguments.detector, arguments.base, arguments.image_size)
     training = training_of(arguments.detector, arguments, embedded=embedded)

@@ -6,10 +6,12 @@ import torch
 from scipy.fft import dctn
 
 from genimage_core.detectors.catalogue import check_detector
+from genimage_core.detectors.checkpoint import save_checkpoint
 from genimage_core.detectors.dct import dct_matrix, diagonal_bands
-from genimage_core.detectors.detector import build_detector
+from genimage_core.detectors.detector import build_detector, load_detector
 from genimage_core.detectors.f3net import FrequencyDecomposition, LocalStatistics, MixBlock
 from genimage_core.detectors.gramnet import GramBranch, RandomResolution, gram_matrix
+from genimage_core.detectors.info import CheckpointInfo
 from genimage_core.detectors.spec import LogSpectrum
 
 
@@ -194,10 +196,14 @@ class TestGram:
         assert first.min() >= 0 and first.max() <= 1
 
 
-def test_filters_that_are_frozen_before_they_have_learnt_are_the_plain_bands():
-    def filters(freeze_depth):
-        frequency = build_detector("f3net", image_size=64, freeze_depth=freeze_depth).parts[0][0]
-        return frequency.decompose.learnt, frequency.describe.learnt
-
-    assert all(float(weights.detach().std()) > 0.05 for weights in filters(0))
-    assert all(not weights.any() and not weights.requires_grad for weights in filters(1))
+@pytest.mark.parametrize("freeze_depth", [0, 1])
+def test_bands_begin_as_bands_also_from_a_base_that_was_saved(tmp_path, freeze_depth):
+    path = tmp_path / "base.safetensors"
+    save_checkpoint(path, build_detector("f3net", image_size=64), CheckpointInfo("f3net", 64))
+    frequency = load_detector(path, freeze_depth=freeze_depth).parts[0][0]
+    learnt = (frequency.decompose.learnt, frequency.describe.learnt)
+    assert all(not weights.any() and weights.requires_grad == (freeze_depth == 0) for weights in learnt)
+    images = pictures(2, 64)
+    bands = frequency.decompose(images).unflatten(1, (4, 3))
+    torch.testing.assert_close(bands[:, 3], images, atol=1e-5, rtol=0)  # the filter that takes all
+    torch.testing.assert_close(bands[:, :3].sum(1), images, atol=1e-5, rtol=0)
