@@ -13,6 +13,7 @@ from rich.table import Table
 from genimage_core.baseline_tables import Cell, describe_cell
 from genimage_core.cache import cache_folder
 from genimage_core.commands.files import add_data, all_there, is_embedded, open_layout, progress
+from genimage_core.commands.learning import add_bad_share
 from genimage_core.data.batches import BadFile, ImageSet
 from genimage_core.data.images import load_images
 from genimage_core.data.layout import Layout
@@ -54,13 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="raw, fakes re-encoded at quality 96, both re-encoded, side by side",
     )
-    parser.add_argument(
-        "--max-bad-share",
-        type=float,
-        default=0.01,
-        metavar="X",
-        help="share of a class that may be unreadable: data.max_bad_share (0.01)",
-    )
+    add_bad_share(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the numbers as JSON")
 
 

@@ -67,7 +67,7 @@ def test_the_file_scores_as_predict_does(capsys, images, tmp_path):
 def test_several_checkpoints_may_be_named(capsys, checkpoint, tmp_path):
     other = save(tmp_path / "adm.safetensors", 3, generators=("adm",), temperature=None, simulated=True)
     said = run(capsys, checkpoint, other, "--out", tmp_path / "a.onnx", "--images", 2).out
-    assert "trained on: glide, adm (SIMULATED" in said and said.count("not calibrated") == 1
+    assert "made with images of: glide, adm (SIMULATED" in said and said.count("not calibrated") == 1
     found = open_session(tmp_path / "a.onnx").get_modelmeta().custom_metadata_map
     assert (found["generators"], found["simulated"], found["temperature"]) == (
         '["glide", "adm"]',

@@ -1,6 +1,10 @@
+import argparse
+
 import pytest
 
 from genimage_core.__main__ import main
+from genimage_core.commands import train
+from genimage_core.commands.learning import EMBEDDED_TRAINING
 from genimage_core.commands.train import _read
 from genimage_core.detectors.detector import build_detector, load_detector
 from genimage_core.detectors.info import read_info
@@ -147,6 +151,16 @@ def test_some_broken_images_are_left_out_where_that_is_allowed(call, tmp_path):
     _, text = call("sd14", *SMALL, *TRAINING, code=2)
     assert "--max-bad-share" in text.err
     call("sd14", *SMALL, *TRAINING, "--max-bad-share", "0.5")
+
+
+def test_the_embedded_data_set_has_a_training_of_its_own(tmp_path):
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    words = ["--data", "mini", "--train-on", "sd14", "--out", str(tmp_path / "a.safetensors")]
+    own = train._check(parser.parse_args(words)).training
+    assert {key: getattr(own, key) for key in EMBEDDED_TRAINING} == EMBEDDED_TRAINING
+    asked = train._check(parser.parse_args([*words, "--training", "flip=true", "epochs=2"])).training
+    assert (asked.flip, asked.epochs, asked.learning_rate) == (True, 2, own.learning_rate)
 
 
 def test_values_are_numbers_words_or_lists():

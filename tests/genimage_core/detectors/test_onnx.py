@@ -39,6 +39,9 @@ def pictures(count, size, seed=0):
 def trained(name, size, seed=0):
     """A detector whose statistics and gates have moved, and whose logits tell images apart."""
     detector = build_detector(name, image_size=size, seed=seed).train()
+    for part in detector.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.momentum = None  # statistics of all steps alike: three are too few for a moving average
     optimizer = torch.optim.AdamW(detector.parameters(), lr=1e-3)
     for step in range(3):
         detector(pictures(8, size, step)).sub(torch.arange(8.0)).square().mean().backward()
@@ -68,10 +71,11 @@ def test_the_file_says_what_pytorch_says(name, size, tmp_path):
     detector, images = Ensemble([trained(name, size)], [0.5]), pictures(7, size, 9)
     write_onnx(tmp_path / "a.onnx", detector, CheckpointInfo(name, size), [0.5])
     with torch.no_grad():
-        spread = float(detector.eval()(images).std())
+        logits = detector.eval()(images)
+    spread, largest = float(logits.std()), float(logits.abs().max())
     found = compare(tmp_path / "a.onnx", detector, images)
     assert spread > 1e-2  # else all logits are one number, and agree whatever the graph does
-    assert found.images == 7 and found.within(1e-4) and found.logit < 1e-3 * spread
+    assert found.images == 7 and found.within(1e-4 + 1e-5 * largest) and found.logit < 1e-3 * spread
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -113,6 +117,7 @@ def test_the_metadata_say_what_it_is(exported):
         "crop": "random",
         "real_size": "[8, 64]",
         "temperature": "[2.0]",
+        "calibrated_on": "[]",
     }
     assert "RGB in [0, 1]" in session.get_modelmeta().description
 
