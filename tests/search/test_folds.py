@@ -89,7 +89,9 @@ def test_what_is_saved_is_the_detector_and_says_what_it_knows(job, tmp_path):
     worker.save(tmp_path / "saved")
     for fold in ("sd14", "biggan"):
         path = tmp_path / "saved" / f"{fold}.safetensors"
-        assert replace(read_info(path), temperature=None) == replace(INFO, generators=(fold,))
+        assert replace(read_info(path), temperature=None) == replace(
+            INFO, generators=(fold,), calibrated_on=(fold,)
+        )
         assert evaluate(load_detector(path), worker.validation) == results[fold].scores
 
 

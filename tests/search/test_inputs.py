@@ -67,7 +67,9 @@ def test_what_is_left_out_is_told(space_of, prepare, root):
     damaged.write_bytes(b"")
     _, said = prepare(space_of(max_bad_share=0.4))
     assert said.count("left out: ") == 1 and f"train/ai/{damaged.name}: zero bytes" in said
-    with pytest.raises(ValueError, match=r"1 of 3 ai images .*data\.max_bad_share allows 0\.01"):
+    with pytest.raises(
+        ValueError, match=r"1 of 3 ai images .*data\.max_bad_share \(--max-bad-share\) allows 0\.01"
+    ):
         prepare(space_of())
 
 

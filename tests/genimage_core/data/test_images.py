@@ -350,7 +350,7 @@ def test_too_many_unreadable_files_are_refused_with_the_way_out(folder, tmp_path
         and "/train/ai/001.png (not an image), " in said
         and "/003.png (not an image);" in said
     )
-    assert "data.max_bad_share allows 0.3; set it to 1.0" in said
+    assert "data.max_bad_share (--max-bad-share) allows 0.3; set it to 1.0" in said
     for enough in (2 / 6, 1.0):
         assert len(load(folder, tmp_path, replace(settings, max_bad_share=enough)).labels) == 10
 
