@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from genimage_core.calibration import fit_temperature
 from genimage_core.data.batches import ImageSet
+from genimage_core.detectors.detector import Detector
 from genimage_core.device import autocast, halve_until_it_fits, out_of_memory_means
+from genimage_core.frozen_features import FrozenFeatures
 from genimage_core.metrics import Logits, Scores, score
 from genimage_core.training import read_batch
 
@@ -22,6 +24,7 @@ def predict(
     data: ImageSet,
     batch_size: int | None = None,
     change: Callable[[Tensor], Tensor] | None = None,
+    frozen: FrozenFeatures | None = None,
 ) -> NDArray[np.float32]:
     """Return the logits (N,) of a set, in evaluation mode; stored margins are cut off evenly.
 
@@ -30,32 +33,48 @@ def predict(
         data: Which images.
         batch_size: Images at a time, by default what suits the device; fewer, where memory does not suffice.
         change: Done to every batch first, e.g. one of `degrade.DEGRADATIONS`.
+        frozen: Where features of the frozen parts are kept from one call to the next, of unchanged images.
 
     Raises:
+        ValueError: If images are to be changed, and their features to be kept.
         torch.OutOfMemoryError: If one image does not fit the device; the message says what to do.
     """
+    if change and frozen:
+        raise ValueError("features are kept of unchanged images only: give either change or frozen")
     detector.eval()
     device = next(detector.parameters()).device
+    if frozen and isinstance(detector, Detector) and frozen.suit(detector):
+        classify = partial(_classify_kept, detector, frozen)
+    else:
+        classify = partial(_classify, detector, change)
     size = batch_size or AT_ONCE.get(device.type, AT_ONCE["cpu"])
     advice = (
         f"evaluating one image of {data.image_size} px at a time does not fit into the memory of the device; "
         "free it from other processes, or take a smaller detector or image size"
     )
     with out_of_memory_means(advice):
-        logits, _ = halve_until_it_fits(partial(_predict, detector, data, change), size)
+        logits, _ = halve_until_it_fits(partial(_predict, classify, data, device), size)
     return logits.cpu().numpy()
 
 
 def _predict(
-    detector: nn.Module, data: ImageSet, change: Callable[[Tensor], Tensor] | None, batch_size: int
+    classify: Callable[[ImageSet, Tensor], Tensor], data: ImageSet, device: torch.device, batch_size: int
 ) -> Tensor:
-    device = next(detector.parameters()).device
-    logits = []
+    batches = torch.split(torch.arange(len(data.labels)), batch_size)
     with torch.inference_mode(), autocast(device):
-        for chosen in torch.split(torch.arange(len(data.labels)), batch_size):
-            images = read_batch(data, chosen, device)
-            logits.append(detector(change(images) if change else images).float())
-    return torch.cat(logits)
+        return torch.cat([classify(data, chosen).float() for chosen in batches])
+
+
+def _classify(
+    detector: nn.Module, change: Callable[[Tensor], Tensor] | None, data: ImageSet, chosen: Tensor
+) -> Tensor:
+    images = read_batch(data, chosen, next(detector.parameters()).device)
+    logits: Tensor = detector(change(images) if change else images)
+    return logits
+
+
+def _classify_kept(detector: Detector, frozen: FrozenFeatures, data: ImageSet, chosen: Tensor) -> Tensor:
+    return detector.classify(frozen.of(detector, data, chosen))
 
 
 def evaluate(detector: nn.Module, sets: Mapping[str, ImageSet]) -> dict[str, Scores]:

@@ -9,6 +9,7 @@ from genimage_core.curriculum import learnt_at
 from genimage_core.data.batches import ImageSet, join
 from genimage_core.detectors.detector import Detector
 from genimage_core.evaluation import calibrate, predict, score_all
+from genimage_core.frozen_features import FrozenFeatures
 from genimage_core.metrics import Logits, Scores
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import Fold
@@ -105,13 +106,14 @@ class FoldTraining:
         self.loss = stats.loss
         return stats
 
-    def evaluate(self, sets: Mapping[str, ImageSet]) -> ByGenerator:
+    def evaluate(self, sets: Mapping[str, ImageSet], frozen: FrozenFeatures | None = None) -> ByGenerator:
         """Score the current weights on validation images, and take note; the scores of what is kept.
 
         Args:
             sets: By generator; those that the detector learns from must be there, for its temperature.
+            frozen: Where features of the frozen parts are kept.
         """
-        logits = {name: predict(self.current, data) for name, data in sets.items()}
+        logits = {name: predict(self.current, data, frozen=frozen) for name, data in sets.items()}
         scores, held_out, best = score_all(logits, sets), self.held_out, self.best
         if held_out and best and scores[held_out].accuracy <= best.scores[held_out].accuracy:
             best.age += 1

@@ -16,7 +16,7 @@ from genimage_core.data.images import describe_tests, open_images
 from genimage_core.data.layout import Layout
 from genimage_core.data.recipe import Recipe
 from genimage_core.data.run_audit import audit_run
-from search.capacity import GroupShape
+from search.capacity import GroupShape, fitting_workers, living_nodes
 from search.final_training import detectors_of
 from search.finalists import FOLDER, Summary, trainings_of, write_summary
 from search.fixed_search import Training
@@ -69,6 +69,7 @@ def score_finalists(job: Job, summary: Summary, layout: Layout, shape: GroupShap
     Raises:
         ValueError: If there are too few images, or too many that cannot be decoded.
     """
+    _import_ahead(len(_untested(job.run_dir, summary)), shape)
     recipes = _describe_parts(job, layout, summary)
     bad = decode_all([recipe for part in PARTS for recipe in recipes[part]], job.data, job.cache, console)
     tables = [tabulate_images(layout, recipes[part], bad, part) for part in PARTS if recipes[part]]
@@ -116,11 +117,9 @@ def _score_all(
     remote = ray.remote(num_cpus=shape.cpus, num_gpus=shape.gpus, max_retries=2)(score_training)
     compared = [finalist["name"] for finalist in summary["configurations"][:2]]  # baseline and winner
     waiting = {}
-    for training, source in _completed(job.run_dir, summary):
-        target = scores_of(job.run_dir, training)
-        if not target.exists():
-            degraded = training.finalist in compared
-            waiting[remote.remote(job, source, tests, target, shape.cpus, degraded)] = training
+    for training, source in _untested(job.run_dir, summary):
+        target, degraded = scores_of(job.run_dir, training), training.finalist in compared
+        waiting[remote.remote(job, source, tests, target, shape.cpus, degraded)] = training
     total = len(waiting)
     while waiting:
         [done], _ = ray.wait(list(waiting))
@@ -140,6 +139,23 @@ def _completed(run_dir: Path, summary: Summary) -> list[tuple[Training, Path]]:
     return [
         (training, detectors_of(inner, record)) for training, record in found if record.state == "completed"
     ]
+
+
+def _untested(run_dir: Path, summary: Summary) -> list[tuple[Training, Path]]:
+    """Every training that completed and has not been scored yet, and where its detectors are."""
+    return [found for found in _completed(run_dir, summary) if not scores_of(run_dir, found[0]).exists()]
+
+
+def _import_ahead(trainings: int, shape: GroupShape) -> None:
+    """Let the processes that will score import what takes them seconds, while images are made ready."""
+    count = min(trainings, fitting_workers(living_nodes(), shape))
+    remote = ray.remote(num_cpus=shape.cpus, num_gpus=shape.gpus)(_import_torch)
+    for _ in range(count):  # Ray keeps processes for tasks of the same needs
+        remote.remote()
+
+
+def _import_torch() -> None:
+    import genimage_core.evaluation  # noqa: F401
 
 
 def scores_of(run_dir: Path, training: Training) -> Path:
@@ -168,14 +184,17 @@ def score_training(
 
     from genimage_core.detectors.detector import load_detector
     from genimage_core.evaluation import predict
+    from genimage_core.frozen_features import FrozenFeatures
 
     torch.set_num_threads(max(1, int(cpus + 0.5)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     detectors = {f.name: load_detector(source / f"{f.name}.safetensors").to(device) for f in job.folds}
     tables, robustness = [], []
     for test in tests:
-        images = _load(job, test)
-        logits = {fold: {test.generator: predict(net, images)} for fold, net in detectors.items()}
+        images, frozen = _load(job, test), FrozenFeatures()
+        logits = {
+            fold: {test.generator: predict(net, images, frozen=frozen)} for fold, net in detectors.items()
+        }
         tables.append(tabulate_logits(logits).assign(part=test.part))
         for fold in job.folds if degraded and test.part == "test" else ():
             if test.generator in fold.train:

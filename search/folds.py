@@ -20,6 +20,7 @@ from genimage_core.detectors.checkpoint import load_weights, save_checkpoint
 from genimage_core.detectors.detector import Detector, build_detector
 from genimage_core.evaluation import evaluate
 from genimage_core.fold_training import FoldTraining
+from genimage_core.frozen_features import FrozenFeatures
 from genimage_core.metrics import Scores
 from genimage_core.protocol import Fold, hold_out
 from genimage_core.settings import derive_seed
@@ -59,6 +60,7 @@ class FoldWorker:
         self.tests = self.validation | self._load("val", judged - set(self.validation), job.seed)
         self.before = {name: self._judge(name, base) for name, base in job.bases.items()}
         self._draw(job.seed)
+        self._frozen = FrozenFeatures()
         self.running: list[FoldTraining] = []
         self.plan: TrialPlan | None = None
 
@@ -97,7 +99,7 @@ class FoldWorker:
 
     def _watched(self, detector: Detector) -> Detector:
         """Let every batch that goes through a detector be a sign of life."""
-        detector.register_forward_pre_hook(lambda *_: self._beat())
+        detector.head.register_forward_pre_hook(lambda *_: self._beat())
         return detector
 
     def load(self, plan: TrialPlan, seed: int, identities: Mapping[str, str] | None = None) -> None:
@@ -162,7 +164,7 @@ class FoldWorker:
             return self._result(run, run.best.scores, 0.0, 0.0)
         stats = run.train(epoch)
         started = time.perf_counter()
-        scores = run.evaluate(self.tests)
+        scores = run.evaluate(self.tests, self._frozen)
         return self._result(run, scores, stats.seconds, time.perf_counter() - started)
 
     def _result(

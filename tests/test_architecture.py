@@ -18,7 +18,8 @@ LAYERS = (
     {"filters", "mixing", "geometry", "degrade", "sampling", "operations", "augment"}
     | {"protocol", "published", "spectra"},
     {"data", "detectors"},
-    {"bases", "device", "steps", "training", "base_training", "evaluation", "fold_training", "prediction"},
+    {"bases", "device", "steps", "training", "base_training", "frozen_features", "evaluation"}
+    | {"fold_training", "prediction"},
     {"measure_mini", "showcase", "contact_sheet", "augmented", "baseline", "baseline_tables", "analysis"},
     {"commands"},
     {"__main__"},

@@ -24,6 +24,8 @@ from genimage_core.settings import require
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SYMMETRIC = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
+Features = Tensor | tuple[Tensor, ...]  # some parts hand on the maps of earlier ones too
+
 
 class Normalise(nn.Module):
     """Subtracts a mean and divides by a standard deviation, channel by channel."""
@@ -72,10 +74,18 @@ class Detector(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return one logit per image."""
-        features = self.front(images)
+        return self.classify(self.frozen_features(images))
+
+    def frozen_features(self, images: Tensor) -> Features:
+        """Return what the front and the frozen parts make of images."""
+        features: Features = self.front(images)
         with torch.no_grad():
             for part in self.parts[: self.freeze_depth]:
                 features = part(features)
+        return features
+
+    def classify(self, features: Features) -> Tensor:
+        """Return one logit per image from what `frozen_features` made of it."""
         for part in self.parts[self.freeze_depth :]:
             features = part(features)
         logits: Tensor = self.head(features)

@@ -10,7 +10,7 @@ import yaml
 from safetensors.numpy import save_file
 
 from genimage_core.detectors import pretrained
-from search import run
+from search import cluster, run
 
 SPACE = {
     "name": "tiny",
@@ -166,7 +166,8 @@ def test_resources_that_are_not_there_are_refused(call, tmp_path, two_cores, opt
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1", "nonsense:http"])
-def test_an_address_without_a_cluster_is_refused(call, tmp_path, address):
+def test_an_address_without_a_cluster_is_refused(call, tmp_path, address, monkeypatch):
+    monkeypatch.setattr(cluster, "CONNECT_S", 5.0)
     assert_refused(call("--address", address), tmp_path, "--address", address)
 
 

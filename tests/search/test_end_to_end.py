@@ -73,11 +73,16 @@ def test_the_run_directory_is_complete(finished):
     assert "Traceback" not in run.text
 
 
-def test_the_winner_can_be_used_and_retrained(finished, start):
+def test_the_winner_can_be_used(finished):
     run_dir, _ = finished
     info = read_info(run_dir / "best" / "biggan.safetensors")
     assert (info.detector, info.generators, info.simulated) == ("swin_nano", ("sd14", "biggan"), True)
     load_detector(run_dir / "best" / "biggan.safetensors")
+
+
+@pytest.mark.slow
+def test_the_winner_can_be_retrained(finished, start):
+    run_dir, _ = finished
     best = yaml.safe_load((run_dir / "best.yaml").read_text())
     run, repeated = start(best)
     assert run.finish() == 0, run.text

@@ -15,6 +15,7 @@ from genimage_core.data.layout import find_layout
 from genimage_core.detectors.detector import load_detector
 from genimage_core.detectors.info import read_info
 from genimage_core.evaluation import evaluate, predict
+from genimage_core.frozen_features import FrozenFeatures
 from genimage_core.policy import FrequencyPolicy
 from genimage_core.protocol import Protocol
 from search.folds import FoldWorker
@@ -128,6 +129,25 @@ def test_frozen_parts_stay_on_the_base(job, tmp_path):
         after = running.detector.state_dict()
         assert all(torch.equal(after[name], base[name]) for name in base if name.startswith("parts."))
         assert not torch.equal(after["head.fc.weight"], base["head.fc.weight"])
+
+
+def test_folds_and_epochs_share_what_frozen_parts_say_of_validation_images(job, tmp_path, monkeypatch):
+    job = with_base(job, tmp_path)
+    plan = TrialPlan(FrequencyPolicy(), TRAINING, 3, "scratch")
+
+    def two_epochs(frozen):
+        worker, calls = work(job, plan=plan), []
+        monkeypatch.setattr(worker, "_frozen", frozen)
+        for run in worker.running:
+            run.detector.parts[0].register_forward_pre_hook(
+                lambda part, given: calls.append(1) if torch.is_inference_mode_enabled() else None
+            )
+        return [numbers(worker.epoch(epoch)) for epoch in range(2)], len(calls)
+
+    shared, calls = two_epochs(FrozenFeatures())
+    alone, each_time = two_epochs(FrozenFeatures(room_bytes=0))
+    assert shared == alone
+    assert (calls, each_time) == (2, 2 * 2 * 2)  # a batch of each of two generators; by two folds, two epochs
 
 
 def with_base(job, tmp_path):
